@@ -1,0 +1,49 @@
+"""Development tasks: ``nox`` tests and checks everything, ``nox -s demo`` shows what it does."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
+# A Python that is not on this machine is left out, on CI too.
+nox.options.error_on_missing_interpreters = False
+nox.options.error_on_external_run = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+#: Python x Tornado: what each Python can run, oldest and newest first among them.
+MATRIX = [
+    ("3.10", "6.0.4"),
+    ("3.10", "6.1"),
+    ("3.10", "6.4.2"),
+    ("3.11", "6.5.10"),
+    *((python, "6.6.1") for python in PYTHONS),
+]
+
+
+@nox.session
+@nox.parametrize(("python", "tornado"), MATRIX, ids=[f"python{python}-tornado{tornado}" for python, tornado in MATRIX])
+def tests(session: nox.Session, tornado: str) -> None:
+    """Run the tests against the built wheel."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
+    # The command and not "python -m pytest", which would put the source tree before the wheel.
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check types and style."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Show a few traces; ``nox -s demo -- --serve`` keeps the services up."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "demo"), ".")
+    session.run("python", "examples/gather.py", *session.posargs)

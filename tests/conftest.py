@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import opentracing
+import pytest
+from support import RECORDERS, MockRecorder, Recorder, Servers
+from tornado.httpclient import AsyncHTTPClient
+
+import tornado_opentracing
+from tornado_opentracing import _spans
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate() -> Iterator[None]:
+    """Every test starts and ends without tracing."""
+    _spans._reported.clear()
+    yield
+    tornado_opentracing.remove_tracing()
+    opentracing.set_global_tracer(opentracing.Tracer())
+    opentracing.is_tracer_registered = False
+
+
+@pytest.fixture(autouse=True)
+def reports(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]:
+    """What the package logged; a test that does not ask for it fails if there is any, for it would hide a bug."""
+    found: list[logging.LogRecord] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record)
+
+    handler = Collect(logging.WARNING)
+    logger = logging.getLogger("tornado_opentracing")
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+    if "reports" not in request.node.function.__code__.co_varnames:
+        assert not found, [caplog.handler.format(record) for record in found]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """``MockTracer`` under this package's scope manager."""
+    return MockRecorder()
+
+
+@pytest.fixture(params=list(RECORDERS))
+def each_recorder(request: pytest.FixtureRequest) -> Recorder:
+    """The three stacks in turn: ours, ``opentracing``'s own scope manager, OpenTelemetry's shim."""
+    made: Recorder = RECORDERS[request.param]()
+    return made
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Servers]:
+    servers = Servers()
+    yield servers
+    await servers.stop()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncHTTPClient]:
+    """A client of the test's own. Tests that must not see its spans look at server spans only."""
+    made: Any = AsyncHTTPClient(force_instance=True)
+    yield made
+    made.close()

@@ -1,0 +1,210 @@
+"""What the tests share: tracers that record, and live servers on loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from opentelemetry import trace as otel_trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.shim.opentracing_shim import create_tracer
+from opentracing import Tracer
+from opentracing.mocktracer import MockTracer
+from opentracing.mocktracer.span import MockSpan
+from opentracing.scope_managers.contextvars import ContextVarsScopeManager as OpenTracingScopeManager
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+
+from tornado_opentracing import ContextVarsScopeManager
+
+
+@dataclasses.dataclass
+class Recorded:
+    """A finished span, whatever tracer made it."""
+
+    name: str
+    trace_id: int
+    span_id: int
+    parent_id: int | None
+    tags: dict[str, Any]
+    logs: list[dict[str, Any]]
+    start_time: float
+    finish_time: float
+
+    @property
+    def kind(self) -> str | None:
+        return self.tags.get("span.kind")
+
+    @property
+    def status(self) -> int | None:
+        return self.tags.get("http.status_code")
+
+    @property
+    def is_error(self) -> bool:
+        return self.tags.get("error") is True
+
+    @property
+    def path(self) -> str:
+        """The URL's path, of server and client spans alike."""
+        url: str = self.tags["http.url"]
+        return "/" + url.partition("://")[2].partition("/")[2] if "://" in url else url
+
+
+class Recorder(Protocol):
+    """A tracer with a memory. ``finished`` lists a span as often as it was finished, in the order of finishing."""
+
+    tracer: Tracer
+
+    @property
+    def finished(self) -> list[Recorded]: ...
+
+    @property
+    def unfinished(self) -> int: ...
+
+
+class _CountingMockTracer(MockTracer):
+    def __init__(self, scope_manager: Any) -> None:
+        super().__init__(scope_manager)
+        self.started: list[MockSpan] = []
+
+    def start_span(self, *args: Any, **kwargs: Any) -> Any:
+        span = super().start_span(*args, **kwargs)
+        self.started.append(span)
+        return span
+
+
+class MockRecorder:
+    """``MockTracer``, under a scope manager of choice."""
+
+    def __init__(self, scope_manager: Any = None) -> None:
+        self.tracer: Any = _CountingMockTracer(scope_manager or ContextVarsScopeManager())
+
+    @property
+    def finished(self) -> list[Recorded]:
+        return [
+            Recorded(
+                span.operation_name,
+                span.context.trace_id,
+                span.context.span_id,
+                span.parent_id,
+                dict(span.tags),
+                [log.key_values for log in span.logs],
+                span.start_time,
+                span.finish_time,
+            )
+            for span in self.tracer.finished_spans()
+        ]
+
+    @property
+    def unfinished(self) -> int:
+        return sum(not span.finished for span in self.tracer.started)
+
+
+class ShimRecorder:
+    """The OpenTelemetry SDK, through its OpenTracing shim."""
+
+    def __init__(self) -> None:
+        self._exporter = InMemorySpanExporter()
+        self._started = 0
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(_Count(self))
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracer: Any = create_tracer(provider)
+
+    @property
+    def finished(self) -> list[Recorded]:
+        return [self._recorded(span) for span in self._exporter.get_finished_spans()]
+
+    @property
+    def unfinished(self) -> int:
+        return self._started - len(self._exporter.get_finished_spans())
+
+    @staticmethod
+    def _recorded(span: ReadableSpan) -> Recorded:
+        assert span.context is not None
+        assert span.start_time is not None
+        assert span.end_time is not None
+        return Recorded(
+            span.name,
+            span.context.trace_id,
+            span.context.span_id,
+            span.parent.span_id if span.parent is not None else None,
+            dict(span.attributes or {}),
+            [dict(event.attributes or {}) for event in span.events],
+            span.start_time / 1e9,
+            span.end_time / 1e9,
+        )
+
+
+class _Count(SimpleSpanProcessor):
+    def __init__(self, recorder: ShimRecorder) -> None:
+        super().__init__(InMemorySpanExporter())
+        self._recorder = recorder
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self._recorder._started += 1
+
+    def on_end(self, span: ReadableSpan) -> None:
+        pass
+
+
+RECORDERS: dict[str, Any] = {
+    "ours": MockRecorder,
+    "opentracing": lambda: MockRecorder(OpenTracingScopeManager()),
+    "opentelemetry": ShimRecorder,
+}
+
+
+def active_id(tracer: Any) -> int | None:
+    """The id of the active span, or ``None``; the shim makes a new object each time, so objects cannot be compared."""
+    span = tracer.active_span
+    if span is None:
+        return None
+    context = span.context
+    if hasattr(context, "unwrap"):
+        unwrapped = context.unwrap()
+        return int(unwrapped.span_id) if unwrapped != otel_trace.INVALID_SPAN_CONTEXT else None
+    return int(context.span_id)
+
+
+def span_id(span: Any) -> int:
+    """The id of a span of any tracer."""
+    context = span.context
+    return int(context.unwrap().span_id if hasattr(context, "unwrap") else context.span_id)
+
+
+def only(spans: Iterable[Recorded], **wanted: Any) -> Recorded:
+    """The one span whose attributes are as wanted."""
+    found = [span for span in spans if all(getattr(span, name) == value for name, value in wanted.items())]
+    assert len(found) == 1, f"{len(found)} spans match {wanted}: {found}"
+    return found[0]
+
+
+def children(spans: Iterable[Recorded], parent: Recorded) -> list[Recorded]:
+    """The children of a span, in the order in which they started."""
+    found = [s for s in spans if s.trace_id == parent.trace_id and s.parent_id == parent.span_id]
+    return sorted(found, key=lambda s: s.start_time)
+
+
+class Servers:
+    """Live servers on free loopback ports, stopped at the end of the test."""
+
+    def __init__(self) -> None:
+        self._servers: list[HTTPServer] = []
+
+    def start(self, application: Application, **kwargs: Any) -> str:
+        """Serve an application; return its URL, without a slash at the end. Needs a running event loop."""
+        socket, port = bind_unused_port()
+        server = HTTPServer(application, **kwargs)
+        server.add_sockets([socket])
+        self._servers.append(server)
+        return f"http://127.0.0.1:{port}"
+
+    async def stop(self) -> None:
+        for server in self._servers:
+            server.stop()
+            await server.close_all_connections()

@@ -1,0 +1,26 @@
+"""OpenTracing instrumentation for Tornado 6 and later.
+
+.. code-block:: python
+
+    import tornado_opentracing
+
+    tracer = SomeTracer(scope_manager=tornado_opentracing.ContextVarsScopeManager())
+    tornado_opentracing.init_tracing(tracer)
+
+From then on every request that reaches a :class:`tornado.web.Application` and every
+:meth:`tornado.httpclient.AsyncHTTPClient.fetch` has a span, each with the right parent.
+"""
+
+from tornado_opentracing._install import init_client_tracing, init_tracing, remove_tracing
+from tornado_opentracing._tracing import TornadoTracing, trace
+from tornado_opentracing.scope_manager import ContextVarsScopeManager, no_parent_scope
+
+__all__ = [
+    "ContextVarsScopeManager",
+    "TornadoTracing",
+    "init_client_tracing",
+    "init_tracing",
+    "no_parent_scope",
+    "remove_tracing",
+    "trace",
+]

@@ -1,0 +1,168 @@
+"""Which tracer and options count: those of the request's Application, or those of the process."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import opentracing
+from tornado.util import import_object
+
+from tornado_opentracing._options import PREFIX, Options, checked
+from tornado_opentracing._spans import report
+
+if TYPE_CHECKING:
+    from opentracing import ScopeManager, Tracer
+    from tornado.web import Application
+
+
+class TracingConfig:
+    """A tracer and the options that go with it."""
+
+    def __init__(self, tracer: Tracer | None, given: Mapping[str, Any]) -> None:
+        if tracer is not None:
+            check_tracer(tracer, "tracer")
+        self.own_tracer = tracer
+        self.given = checked(given)
+        self.options = Options(**self.given)
+
+    @property
+    def tracer(self) -> Tracer:
+        """The tracer in use: the one given, else :func:`opentracing.global_tracer`, looked up each time."""
+        return opentracing.global_tracer() if self.own_tracer is None else self.own_tracer
+
+
+@dataclasses.dataclass
+class ProcessDefaults:
+    """What ``init_tracing`` and ``init_client_tracing`` were given; the one piece of global state."""
+
+    tracing: TracingConfig | None = None
+    client: TracingConfig | None = None
+    newest_application: Callable[[], Application | None] = lambda: None
+
+
+process = ProcessDefaults()
+
+#: Within a request: the configuration of its Application, where that differs from the process default.
+application_config: ContextVar[TracingConfig | None] = ContextVar("tornado_opentracing.config", default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Resolved:
+    """An Application's settings, read: kept on the Application, and read again after each ``init_tracing``."""
+
+    defaults: TracingConfig
+    config: TracingConfig | None
+    made_tracer: Tracer | None = None
+
+
+_RESOLVED = "_tornado_opentracing"
+
+
+def config_of(application: Application) -> TracingConfig | None:
+    """The configuration for requests of an Application; ``None`` if they are not to be traced.
+
+    That is so while ``init_tracing`` is not in force, and for an Application that was built before it with settings
+    that are wrong: it is too late then to tell the developer by an exception.
+    """
+    defaults = process.tracing
+    if defaults is None:
+        return None
+    resolved = application.__dict__.get(_RESOLVED)
+    if resolved is not None and resolved.defaults is defaults:
+        return resolved.config  # type: ignore[no-any-return]
+    try:
+        return resolve(application, defaults)
+    except Exception:
+        report("reading an Application's opentracing_ settings")
+        setattr(application, _RESOLVED, _Resolved(defaults, None))
+        return None
+
+
+def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
+    """Read an Application's settings.
+
+    :raises TypeError, ValueError, ImportError: a setting is wrong; the message names it.
+    """
+    settings = application.settings
+    given = {name[len(PREFIX) :]: value for name, value in settings.items() if name.startswith(PREFIX)}
+    tracing = given.pop("tracing", None)
+    make_tracer = given.pop("tracer_callable", None)
+    parameters = given.pop("tracer_parameters", None)
+    if tracing is not None and not isinstance(tracing, TracingConfig):
+        raise TypeError(f"{PREFIX}tracing must be a TornadoTracing, not {tracing!r}")
+    if tracing is not None and make_tracer is not None:
+        raise ValueError(f"{PREFIX}tracing and {PREFIX}tracer_callable exclude each other: give one of them")
+    if parameters and make_tracer is None:
+        raise ValueError(f"{PREFIX}tracer_parameters needs {PREFIX}tracer_callable")
+
+    options = {**defaults.given, **(tracing.given if tracing is not None else {}), **checked(given, PREFIX)}
+    made_tracer = None
+    if make_tracer is not None:
+        before = application.__dict__.get(_RESOLVED)
+        made_tracer = (before and before.made_tracer) or _make_tracer(make_tracer, parameters)
+    own_tracer = tracing.own_tracer if tracing is not None else made_tracer
+    tracer = own_tracer if own_tracer is not None else defaults.own_tracer
+    config = defaults if tracer is defaults.own_tracer and options == defaults.given else TracingConfig(tracer, options)
+    setattr(application, _RESOLVED, _Resolved(defaults, config, made_tracer))
+    return config
+
+
+def client_config() -> TracingConfig | None:
+    """The configuration for a fetch that is made now; ``None`` if it is not to be traced."""
+    config = application_config.get()
+    if config is None:
+        config = process.client or process.tracing
+        if config is not None and config.own_tracer is None:
+            newest = process.newest_application()
+            config = (newest and config_of(newest)) or config
+    return config if config is not None and config.options.trace_client else None
+
+
+def _make_tracer(make_tracer: Any, parameters: Any) -> Tracer:
+    name = f"{PREFIX}tracer_callable"
+    if isinstance(make_tracer, str):
+        try:
+            make_tracer = import_object(make_tracer)
+        except ImportError as error:
+            raise ImportError(f"{name}: {error}") from error
+    if not callable(make_tracer):
+        raise TypeError(f"{name} must be callable or a dotted name, not {make_tracer!r}")
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise TypeError(f"{PREFIX}tracer_parameters must be a dict, not {parameters!r}")
+    tracer: Tracer = make_tracer(**(parameters or {}))
+    check_tracer(tracer, f"the result of {name}")
+    return tracer
+
+
+_TRACER_HAS = ("start_span", "inject", "extract", "scope_manager")
+
+#: Scope managers that do not follow asyncio's contexts. Known by name: importing them imports what may not be there.
+_UNFIT = {
+    "opentracing.scope_managers.ThreadLocalScopeManager",
+    "opentracing.scope_managers.asyncio.AsyncioScopeManager",
+    "opentracing.scope_managers.gevent.GeventScopeManager",
+    "opentracing.scope_managers.tornado.TornadoScopeManager",
+}
+
+_warned: weakref.WeakSet[ScopeManager] = weakref.WeakSet()
+
+
+def check_tracer(tracer: Any, name: str) -> None:
+    """Refuse what is no tracer; warn, once for each scope manager, of one that loses spans under asyncio."""
+    if isinstance(tracer, type) or not all(hasattr(tracer, attribute) for attribute in _TRACER_HAS):
+        raise TypeError(f"{name} must be an OpenTracing tracer, not {tracer!r}")
+    manager = tracer.scope_manager
+    unfit = [c.__name__ for c in type(manager).__mro__ if f"{c.__module__}.{c.__qualname__}" in _UNFIT]
+    if unfit and manager not in _warned:
+        _warned.add(manager)
+        warnings.warn(
+            f"{unfit[0]} does not follow asyncio's tasks: spans of concurrent requests get wrong parents. Give the "
+            "tracer scope_manager=tornado_opentracing.ContextVarsScopeManager() instead.",
+            RuntimeWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,87 @@
+"""Switching tracing on and off."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tornado.web import Application
+
+from tornado_opentracing import _client, _server
+from tornado_opentracing._config import TracingConfig, process, resolve
+from tornado_opentracing._options import OptionValues
+from tornado_opentracing._patching import Layer, Patch
+
+if TYPE_CHECKING:
+    from opentracing import Tracer
+    from typing_extensions import Unpack
+
+    from tornado_opentracing._options import StartSpanCallback
+
+
+def init_tracing(
+    tracer: Tracer | None = None,
+    *,
+    start_span_cb: StartSpanCallback | None = None,
+    **options: Unpack[OptionValues],
+) -> None:
+    """Trace the requests of every Application in the process, and the fetches of ``AsyncHTTPClient``.
+
+    Call it once at start-up; Applications that exist already are traced too. Calling it again replaces the arguments.
+    An Application's ``opentracing_*`` settings win over the arguments.
+
+    :param tracer: an OpenTracing tracer; ``None`` means :func:`opentracing.global_tracer`, looked up at each request.
+    :param start_span_cb: ``callback(span, request)``, called when a server or client span was started, before its
+        context is injected; it may rename the span, set tags and baggage. What it raises is logged.
+    :param trace_all: whether every request gets a span; ``False`` leaves it to the :func:`trace` decorator.
+    :param trace_client: whether fetches get a span.
+    :param traced_attributes: names of attributes of ``HTTPServerRequest`` to set as tags of every server span.
+    :raises TypeError: an argument has the wrong type, or there is no such option; the message names it.
+
+    Warns with a ``RuntimeWarning``, once, of a tracer whose scope manager does not follow asyncio's tasks.
+    """
+    process.tracing = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
+    _server.install_hooks()
+    _client.install_hooks()
+    for hook in HOOKS:
+        hook.apply()
+
+
+def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCallback | None = None) -> None:
+    """Trace the fetches of ``AsyncHTTPClient``, without tracing any Application.
+
+    :param tracer: an OpenTracing tracer; ``None`` means :func:`opentracing.global_tracer`, looked up at each fetch.
+    :param start_span_cb: ``callback(span, request)``, as for :func:`init_tracing`.
+    :raises TypeError: an argument has the wrong type; the message names it.
+    """
+    process.client = TracingConfig(tracer, {"start_span_cb": start_span_cb})
+    _client.install_hooks()
+
+
+def remove_tracing() -> None:
+    """Undo :func:`init_tracing` and :func:`init_client_tracing`; safe at any time, any number of times.
+
+    Tornado gets its own functions back. Where somebody has patched on top of this package's hook, the hook stays
+    beneath that patch and does nothing. A method under ``@trace`` goes on being traced: its next call puts back the
+    hooks that it needs.
+    """
+    process.tracing = process.client = None
+    process.newest_application = lambda: None
+    for hook in (*HOOKS, *_server.HOOKS, *_client.HOOKS):
+        hook.remove()
+
+
+def _application_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def __init__(self: Application, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, *args, **kwargs)
+        if layer.enabled and process.tracing is not None:
+            resolve(self, process.tracing)
+            process.newest_application = weakref.ref(self)
+
+    return __init__
+
+
+HOOKS = [Patch(Application, "__init__", _application_init_hook)]

@@ -1,0 +1,234 @@
+"""The lifecycle that server and client spans share: start, fail, finish once.
+
+Everything a tracer or a callback of the application does happens here or is reported here, so that none of it reaches
+the application.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from opentracing import Format, SpanContextCorruptedException, logs, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentracing import Scope, Span, SpanContext, Tracer
+    from tornado.httputil import HTTPHeaders
+
+    from tornado_opentracing._options import StartSpanCallback
+
+logger = logging.getLogger("tornado_opentracing")
+
+_REPORT_INTERVAL = 60.0
+_reported: dict[str, tuple[float, int]] = {}
+
+
+def report(doing: str) -> None:
+    """Log the exception being handled, which is a tracer's or a callback's, and go on.
+
+    At most once a minute for each thing that can fail, so that a broken tracer cannot flood the log.
+    """
+    now = time.monotonic()
+    last, left_out = _reported.get(doing, (-_REPORT_INTERVAL, 0))
+    if now - last < _REPORT_INTERVAL:
+        _reported[doing] = (last, left_out + 1)
+        return
+    _reported[doing] = (now, 0)
+    logger.warning(
+        "%s failed; the application is not affected (%d more since the last report)", doing, left_out, exc_info=True
+    )
+
+
+class SpanLifecycle:
+    """A span from start to finish; which event finishes it does not matter, the first one does."""
+
+    __slots__ = ("_error", "finished", "span")
+
+    #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
+    answers: ClassVar[tuple[type[BaseException], ...]] = ()
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.finished = False
+        self._error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Note an exception; the first that is a failure counts."""
+        if self._error is None or isinstance(self._error, self.answers):
+            self._error = error
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an exception was noted."""
+        return self._error is not None
+
+    def is_failure(self, status: int | None) -> bool:
+        """Whether the outcome is an error: a status of 500 or above, or an exception that was not answered."""
+        if status is not None and status >= 500:
+            return True
+        return self._error is not None and (status is None or not isinstance(self._error, self.answers))
+
+    def finish(self, status: int | None) -> None:
+        """Write the outcome onto the span and finish it; every call but the first does nothing."""
+        if self.finished:
+            return
+        self.finished = True
+        span = self.span
+        try:
+            if status is not None:
+                span.set_tag(tags.HTTP_STATUS_CODE, status)
+            if self.is_failure(status):
+                span.set_tag(tags.ERROR, True)
+                if self._error is not None:
+                    log_error(span, self._error)
+        except Exception:
+            report("tagging a span")
+        # The traceback leads back here through frames that hold this object.
+        self._error = None
+        try:
+            span.finish()
+        except Exception:
+            report("finishing a span")
+
+
+def start(
+    tracer: Tracer, operation_name: str, span_tags: dict[str, Any], parent: SpanContext | None, is_root: bool
+) -> Span | None:
+    """Start a span.
+
+    :param parent: the parent; where it is ``None``, the active span is the parent unless ``is_root``.
+    """
+    try:
+        return tracer.start_span(operation_name, child_of=parent, tags=span_tags, ignore_active_span=is_root)
+    except Exception:
+        report("starting a span")
+        return None
+
+
+def call_back(callback: StartSpanCallback | None, span: Span, request: Any) -> None:
+    """Call the application's ``start_span_cb``, if there is one."""
+    if callback is None:
+        return
+    try:
+        callback(span, request)
+    except Exception:
+        report("start_span_cb")
+
+
+def activate(tracer: Tracer, span: Span) -> Scope | None:
+    """Make the span active; the scope does not own its finish."""
+    try:
+        return tracer.scope_manager.activate(span, False)
+    except Exception:
+        report("activating a span")
+        return None
+
+
+def close(scope: Scope | None) -> None:
+    """Close what :func:`activate` returned."""
+    if scope is None:
+        return
+    try:
+        scope.close()
+    except Exception:
+        report("closing a scope")
+
+
+def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
+    """The span context that a request's headers carry, if they carry one.
+
+    The carrier is a plain ``dict`` with lower-case keys, which every codec can read: some want a real ``dict``, some
+    look up lower-case names, and Tornado's ``HTTPHeaders`` is neither.
+    """
+    try:
+        carrier: dict[str, str] = {}
+        for name, value in headers.get_all():
+            key = name.lower()
+            carrier[key] = f"{carrier[key]},{value}" if key in carrier else value
+        return tracer.extract(Format.HTTP_HEADERS, carrier)
+    except SpanContextCorruptedException:
+        if not _raises_for_absence(tracer):
+            report("reading the trace headers of a request")
+    except Exception:
+        report("reading the trace headers of a request")
+    return None
+
+
+def _raises_for_absence(tracer: Tracer) -> bool:
+    """Whether the codec calls headers corrupted that are merely not there, as ``MockTracer`` does."""
+    try:
+        tracer.extract(Format.HTTP_HEADERS, {})
+    except SpanContextCorruptedException:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+# What Tornado and HTTP allow in a header; anything else would make the application's own request fail.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def inject(tracer: Tracer, span: Span, headers: HTTPHeaders) -> None:
+    """Write the span's context into headers, in place of what they carried."""
+    carrier: dict[Any, Any] = {}
+    try:
+        tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
+        for name, value in carrier.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
+            headers[name] = value
+    except Exception:
+        report("injecting a span")
+
+
+def set_tags(span: Span, values: dict[str, Any]) -> None:
+    """Set tags on a span that has started."""
+    try:
+        for name, value in values.items():
+            span.set_tag(name, value)
+    except Exception:
+        report("tagging a span")
+
+
+def attribute_tags(request: Any, attributes: Iterable[str]) -> dict[str, str]:
+    """Attributes of a request as tags; as in version 1, those that are absent or empty give none."""
+    result = {}
+    for name in attributes:
+        try:
+            value = getattr(request, name, None)
+            if value:
+                result[name] = str(value)
+        except Exception:
+            report(f"reading the request's {name}")
+    return result
+
+
+def log_error(span: Span, error: BaseException) -> None:
+    """Log an exception on a span, with OpenTracing's standard fields."""
+    span.log_kv(
+        {
+            logs.EVENT: tags.ERROR,
+            logs.ERROR_OBJECT: error,
+            logs.ERROR_KIND: type(error).__name__,
+            logs.MESSAGE: str(error),
+            logs.STACK: "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        }
+    )
+
+
+def without_user_info(url: str) -> str:
+    """A URL without ``user:password@``."""
+    if "@" not in url:
+        return url
+    head, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    end = next((i for i, character in enumerate(rest) if character in "/?#"), len(rest))
+    return head + separator + rest[:end].rpartition("@")[2] + rest[end:]

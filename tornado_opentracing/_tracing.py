@@ -1,0 +1,184 @@
+"""``TornadoTracing`` and the ``trace`` decorator, for single handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from tornado.web import RequestHandler
+
+from tornado_opentracing import _server, _spans
+from tornado_opentracing._config import TracingConfig, config_of
+from tornado_opentracing._options import OptionValues, names
+
+if TYPE_CHECKING:
+    from opentracing import Span, Tracer
+    from tornado.httputil import HTTPServerRequest
+    from typing_extensions import Unpack
+
+    from tornado_opentracing._options import StartSpanCallback
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+_ConfigFor = Callable[[RequestHandler], TracingConfig]
+
+
+class TornadoTracing(TracingConfig):
+    """A tracer and the options that go with it, to decorate single handlers or to hand to an Application.
+
+    :param tracer: an OpenTracing tracer; ``None`` means :func:`opentracing.global_tracer`, looked up at each request.
+    :param start_span_cb: ``callback(span, request)``, called when a span was started, with the
+        :class:`tornado.httputil.HTTPServerRequest` of a server span or the :class:`tornado.httpclient.HTTPRequest` of
+        a client span; what it raises is logged.
+    :param options: the keywords of :func:`tornado_opentracing.init_tracing`.
+    :raises TypeError: an argument has the wrong type, or there is no such option; the message names it.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer | None = None,
+        start_span_cb: StartSpanCallback | None = None,
+        **options: Unpack[OptionValues],
+    ) -> None:
+        given: dict[str, Any] = dict(options)
+        if start_span_cb is not None:
+            given["start_span_cb"] = start_span_cb
+        super().__init__(tracer, given)
+
+    @staticmethod
+    def get_span(request: HTTPServerRequest | RequestHandler) -> Span | None:
+        """The span of a request.
+
+        :param request: the request, or the handler that serves it.
+        :return: its span, finished or not; ``None`` if the request is not traced.
+        """
+        state = _server.request_span(request.request if isinstance(request, RequestHandler) else request)
+        return None if state is None else state.span
+
+    @overload
+    def trace(self, method: Method, /) -> Method: ...
+    @overload
+    def trace(self, attributes: Iterable[str], /) -> Callable[[Method], Method]: ...
+    @overload
+    def trace(self, *attributes: str) -> Callable[[Method], Method]: ...
+    def trace(self, *arguments: Any) -> Any:
+        """Decorate a method of a handler (``get``, ``post``, ...): each request that reaches it gets a span.
+
+        Use it bare, with the names of request attributes to set as tags, or with a list of names. The method may be
+        plain, ``async def`` or a ``gen.coroutine``; the decorator may stand above or below others. ``init_tracing`` is
+        not needed. Where every request is traced already, it opens no second span but adds the attributes.
+
+        The span starts when the method is called and ends when the response is finished, after ``on_finish``.
+
+        :raises TypeError: when called, if what it decorates is not a method of a ``RequestHandler``.
+        """
+        return _trace(lambda _: self, self.options.traced_attributes, arguments)
+
+
+@overload
+def trace(method: Method, /) -> Method: ...
+@overload
+def trace(attributes: Iterable[str], /) -> Callable[[Method], Method]: ...
+@overload
+def trace(*attributes: str) -> Callable[[Method], Method]: ...
+def trace(*arguments: Any) -> Any:
+    """:meth:`TornadoTracing.trace`, with the tracer of the handler's Application.
+
+    That is the one in its settings, else the one given to ``init_tracing``, else :func:`opentracing.global_tracer`.
+    """
+    return _trace(lambda handler: config_of(handler.application) or _UNCONFIGURED, (), arguments)
+
+
+_UNCONFIGURED = TracingConfig(None, {})
+
+
+def _trace(config_for: _ConfigFor, attributes: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:
+    if len(arguments) == 1 and callable(arguments[0]):
+        return _decorate(arguments[0], config_for, attributes)
+    if len(arguments) == 1 and not isinstance(arguments[0], str):
+        arguments = arguments[0]
+    try:
+        attributes += names(arguments)
+    except TypeError as error:
+        raise TypeError(f"@trace: the attributes {error}") from None
+    return lambda method: _decorate(method, config_for, attributes)
+
+
+def _decorate(method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]) -> Callable[..., Any]:
+    # Here and not at the first call: a request that is already running then would miss the hooks.
+    _server.install_hooks()
+
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def async_wrapper(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
+            with _traced(self, method, config_for, attributes):
+                return await method(self, *args, **kwargs)
+
+        return async_wrapper
+
+    @functools.wraps(method)
+    def wrapper(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
+        traced = _traced(self, method, config_for, attributes)
+        with traced:
+            result = method(self, *args, **kwargs)
+        # A decorator's function may return what is only run later: it needs the scope then.
+        if inspect.isgenerator(result):
+            return _iterate_in(traced, result)
+        if inspect.isawaitable(result) and not asyncio.isfuture(result):
+            return _await_in(traced, result)
+        return result
+
+    return wrapper
+
+
+async def _await_in(traced: AbstractContextManager[None], awaitable: Awaitable[Any]) -> Any:
+    with traced:
+        return await awaitable
+
+
+def _iterate_in(traced: AbstractContextManager[None], generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    with traced:
+        return (yield from generator)
+
+
+def _traced(
+    handler: RequestHandler, method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]
+) -> AbstractContextManager[None]:
+    """A context manager in which the request's span is active; starts the span if the request has none."""
+    if not isinstance(handler, RequestHandler):
+        raise TypeError(
+            f"@trace is for methods of a tornado.web.RequestHandler, but {method.__qualname__} was called "
+            f"with {handler!r} first"
+        )
+    state = _server.request_span(handler.request)
+    if state is not None:
+        if attributes and not state.finished:
+            _spans.set_tags(state.span, _spans.attribute_tags(handler.request, attributes))
+        return _server.active(state)
+    _server.install_hooks()
+    state = _server.start_request_span(config_for(handler), handler.request, type(handler).__name__, attributes)
+    if state is None:
+        return nullcontext()
+    _end_with_task(state, handler)
+    return _server.active(state)
+
+
+def _end_with_task(state: _server.RequestSpan, handler: RequestHandler) -> None:
+    """Where ``finish()`` is never called, the span ends with the task that runs ``_execute``."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop: somebody calls the method by hand
+        return
+    if task is None:
+        return
+
+    def done(task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            state.fail(asyncio.CancelledError())
+        _server.executed(state, handler)
+
+    task.add_done_callback(done)

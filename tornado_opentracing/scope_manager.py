@@ -1,0 +1,189 @@
+"""Which span is active, kept in a :class:`contextvars.Context`.
+
+A task, a callback and a ``gen.coroutine`` each run in a context of their own, copied from that of the code that
+started them. What is active there is therefore inherited, and what they activate is seen by nobody else: that is all
+it takes to give concurrent children the right parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import weakref
+from collections.abc import Iterator
+from contextvars import ContextVar, Token
+from typing import cast
+
+from opentracing import Scope, ScopeManager, Span
+
+logger = logging.getLogger("tornado_opentracing")
+
+_managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
+
+
+class ContextVarsScopeManager(ScopeManager):
+    """A scope manager for asyncio: give it to any OpenTracing tracer.
+
+    The active span follows the code through ``await``, ``asyncio.gather``, ``create_task``, ``TaskGroup``,
+    ``wait_for``, ``shield``, ``call_soon`` and ``call_later``, Tornado's ``add_callback``, ``gen.multi`` and (from
+    Tornado 6.1 on) ``gen.coroutine``. Concurrent children that each open scopes are siblings. A task that outlives the
+    scope in which it was started keeps that scope's span as its parent; :func:`no_parent_scope` cuts it.
+
+    Managers do not see each other's scopes. Any thread may use a manager.
+
+    .. code-block:: python
+
+        tracer = SomeTracer(scope_manager=ContextVarsScopeManager())
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._top: ContextVar[_Scope | None] = ContextVar("tornado_opentracing.scope", default=None)
+        _managers.add(self)
+
+    def activate(self, span: Span, finish_on_close: bool) -> Scope:
+        """Make a span active in the current context.
+
+        :param span: the span to make active.
+        :param finish_on_close: whether closing the scope finishes the span.
+        :return: the scope. Close it, best with a ``with`` statement; a scope that is never closed stays active for as
+            long as its context lives.
+        """
+        return _Scope(self, span, finish_on_close)
+
+    @property
+    def active(self) -> Scope | None:
+        """The scope that is active in the current context, or ``None``."""
+        scope = self._top.get()
+        if scope is None or scope.is_plain:
+            return scope
+        scope = self._settle()
+        return None if isinstance(scope, _Cut) else scope
+
+    def _settle(self) -> _Scope | None:
+        """Drop the scopes that were opened in this context and closed in another; return what is then on top."""
+        scope = self._top.get()
+        while scope is not None and scope.closed and scope.restore():
+            scope = self._top.get()
+        return scope
+
+
+class _Scope(Scope):
+    """One layer of a context's stack of active spans, linked to the layer below.
+
+    Closing it can happen anywhere: in a task that inherited it, in a thread, in a generator that the event loop
+    closes late. ``Token`` tells whether the current context is the one that opened the scope
+    (``ContextVar.reset`` refuses every other), so nothing else is kept to know that.
+    """
+
+    def __init__(self, manager: ContextVarsScopeManager, span: Span, finish_on_close: bool) -> None:
+        self._manager: ContextVarsScopeManager = manager
+        self._span: Span = span
+        # list.pop is atomic: of two threads that close at once, one finishes the span.
+        self._to_finish: list[Span] = [span] if finish_on_close else []
+        self._below: _Scope | None = manager._top.get()
+        self._token: Token[_Scope | None] | None = manager._top.set(self)
+        self.is_plain = True  # neither closed nor a cut: the common case, settled with one look
+        self.closed = False
+        self._left = False
+
+    def close(self) -> None:
+        """End the active period; finish the span if that was asked for at activation.
+
+        Works from any task, context or thread, any number of times, and never raises: an exception in the
+        span's ``finish`` is logged. Where scopes above this one are still open it waits for them; when the last of
+        those is closed, this one follows.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        self.is_plain = False
+        if self._manager._top.get() is not self and self._is_covered():
+            return
+        scope: _Scope | None = self
+        while scope is not None:
+            scope = scope._leave()
+
+    def restore(self) -> bool:
+        """Make active what was so before, if the current context is the one that opened this scope."""
+        token, self._token = self._token, None
+        if token is None:
+            return False
+        try:
+            self._manager._top.reset(token)
+        except ValueError:
+            self._token = token
+            return False
+        return True
+
+    def _is_covered(self) -> bool:
+        """Whether a scope that is still open lies above this one in the current context."""
+        open_above = False
+        scope = self._manager._settle()
+        while scope is not None and scope is not self:
+            open_above = open_above or not scope.closed
+            scope = scope._below
+        return scope is self and open_above
+
+    def _leave(self) -> _Scope | None:
+        """Leave the stack and finish the span; return the scope below if it waited for that."""
+        self._left = True
+        below = self._below
+        if self._manager._top.get() is self:
+            if self.restore():
+                # Tasks that inherited this scope need it, but nothing below it: a chain of callbacks that each
+                # open a scope and schedule the next one would otherwise keep every span there ever was.
+                self._below = None
+            else:
+                self._manager._top.set(below)
+        self._finish()
+        return below if below is not None and below.closed and not below._left else None
+
+    def _finish(self) -> None:
+        try:
+            span = self._to_finish.pop()
+        except IndexError:
+            return
+        try:
+            span.finish()
+        except Exception:
+            logger.warning("finishing a span failed when its scope was closed", exc_info=True)
+
+
+class _Cut(_Scope):
+    """A layer in which nothing is active."""
+
+    def __init__(self, manager: ContextVarsScopeManager) -> None:
+        super().__init__(manager, cast("Span", None), False)
+        self.is_plain = False
+
+
+@contextlib.contextmanager
+def no_parent_scope() -> Iterator[None]:
+    """Context manager in which nothing is active: what is started inside has no parent.
+
+    For work that a request starts but does not own (a worker task, a ``PeriodicCallback``, a connection pool), which
+    would otherwise put everything it ever does into that request's trace. It applies to every
+    :class:`ContextVarsScopeManager` in the process and to the scope manager of the same name in ``opentracing``.
+
+    .. code-block:: python
+
+        with no_parent_scope():
+            asyncio.create_task(worker())
+    """
+    with contextlib.ExitStack() as stack:
+        for manager in list(_managers):
+            stack.callback(_Cut(manager).close)
+        # Only when the application has imported it: that manager keeps one variable for the whole process.
+        theirs = sys.modules.get("opentracing.scope_managers.contextvars")
+        if theirs is not None:
+            cut = theirs.no_parent_scope()
+            cut.__enter__()
+            stack.callback(_leave_quietly, cut)
+        yield
+
+
+def _leave_quietly(cut: contextlib.AbstractContextManager[None]) -> None:
+    with contextlib.suppress(ValueError):  # it was entered in another context, which is gone
+        cut.__exit__(None, None, None)
