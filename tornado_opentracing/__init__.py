@@ -13,9 +13,11 @@ From then on every request that reaches a :class:`tornado.web.Application` and e
 
 from tornado_opentracing._install import init_client_tracing, init_tracing, remove_tracing
 from tornado_opentracing._tracing import TornadoTracing, trace
+from tornado_opentracing.executor import ContextThreadPoolExecutor
 from tornado_opentracing.scope_manager import ContextVarsScopeManager, no_parent_scope
 
 __all__ = [
+    "ContextThreadPoolExecutor",
     "ContextVarsScopeManager",
     "TornadoTracing",
     "init_client_tracing",

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from opentracing import tags
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 
-from tornado_opentracing import _spans
+from tornado_opentracing import _redaction, _spans, _tags
 from tornado_opentracing._config import TracingConfig, client_config
 from tornado_opentracing._patching import Layer, Patch
 
 if TYPE_CHECKING:
     from asyncio import Future
 
+    from opentracing import Span
 
-class FetchSpan(_spans.SpanLifecycle):
-    """The span of one fetch."""
+#: On the private copy, and on the copies of it that simple_httpclient makes for redirects.
+_FETCH = "_tornado_opentracing"
 
-    __slots__ = ()
+REDIRECTS = "http.redirects"
+EFFECTIVE_URL = "http.effective_url"
+
+
+class ClientSpan(_spans.SpanLifecycle):
+    """The span of one fetch, or of one WebSocket handshake."""
+
+    __slots__ = ("redirects",)
 
     answers = (HTTPClientError,)
+
+    def __init__(self, span: Span, config: TracingConfig) -> None:
+        super().__init__(span, config.options)
+        self.redirects = 0
+
+    def finish_with_error(self, error: BaseException) -> None:
+        """Finish the span of a request that got no response."""
+        self.fail(error)
+        self.finish(getattr(error, "code", None) if isinstance(error, HTTPClientError) else None, error)
 
 
 def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
@@ -34,31 +52,42 @@ def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
         self: AsyncHTTPClient, request: str | HTTPRequest, raise_error: bool = True, **kwargs: Any
     ) -> Future[HTTPResponse]:
         config = client_config() if layer.enabled else None
-        # simple_httpclient follows a redirect by another fetch: that one belongs to the span there is.
-        if config is None or hasattr(request, "original_request"):
+        if config is None or _is_redirect(request):
             return original(self, request, raise_error, **kwargs)  # type: ignore[no-any-return]
-        own = _private_copy(request, kwargs)
-        state = _start(config, own, request, kwargs)
+        own = private_copy(request, kwargs)
+        if own is not None:
+            state = start(config, own, own.url, own.method)
+        else:
+            # Arguments that Tornado is about to refuse, in its own words.
+            state = start(config, None, getattr(request, "url", request), kwargs.get("method", "GET"))
         if state is None:
             return original(self, request, raise_error, **kwargs)  # type: ignore[no-any-return]
         try:
-            # Without a request of its own: arguments that Tornado is about to refuse, in its own words.
-            future = original(self, request, raise_error, **kwargs) if own is None else original(self, own, raise_error)
+            if own is None:
+                future = original(self, request, raise_error, **kwargs)
+            else:
+                setattr(own, _FETCH, state)
+                future = original(self, own, raise_error)
         except BaseException as error:
-            state.fail(error)
-            state.finish(None)
+            state.finish_with_error(error)
             raise
-        try:
-            future.add_done_callback(functools.partial(_done, state, request))
-        except Exception:
-            _spans.report("watching a fetch")
-            state.finish(None)
+        watch(future, functools.partial(_done, state, request), state)
         return future  # type: ignore[no-any-return]
 
     return fetch
 
 
-def _private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPRequest | None:
+def _is_redirect(request: Any) -> bool:
+    """Whether simple_httpclient makes this fetch to follow a redirect: then there is a span, of the first fetch."""
+    if not hasattr(request, "original_request"):
+        return False
+    state = getattr(request, _FETCH, None)
+    if state is not None:
+        state.redirects += 1
+    return True
+
+
+def private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPRequest | None:
     """The request for this fetch alone, or ``None`` where the arguments make none.
 
     ``fetch`` sets ``request.headers`` on the object it is given, and headers are read when the connection is made: two
@@ -72,53 +101,85 @@ def _private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPReq
         else:
             own = copy.copy(request)
         own.headers = HTTPHeaders(own.headers)
-        return own
     except Exception:
         return None
+    # A fetch that waits for a place among max_clients is started by the one that ends, in that one's context.
+    for name in ("streaming_callback", "header_callback", "body_producer"):
+        callback = getattr(own, name)
+        if callback is not None:
+            setattr(own, name, _in_context(contextvars.copy_context(), callback))
+    return own
 
 
-def _start(config: TracingConfig, own: HTTPRequest | None, request: Any, kwargs: dict[str, Any]) -> FetchSpan | None:
-    url, method = (own.url, own.method) if own is not None else (request, kwargs.get("method", "GET"))
-    if isinstance(request, HTTPRequest):
-        url, method = request.url, request.method
-    tracer = config.tracer
-    span_tags = {
-        tags.COMPONENT: "tornado",
-        tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT,
-        tags.HTTP_METHOD: method,
-        tags.HTTP_URL: _spans.without_user_info(str(url)),
-    }
-    span = _spans.start(tracer, str(method), span_tags, parent=None, is_root=False)
+def _in_context(context: contextvars.Context, callback: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(callback)
+    def run(*args: Any) -> Any:
+        result = context.run(callback, *args)
+        # A coroutine runs in the context of whoever awaits it, a task in the one it was made in.
+        return context.run(asyncio.ensure_future, result) if inspect.iscoroutine(result) else result
+
+    return run
+
+
+def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> ClientSpan | None:
+    """Start the span of a request and inject it into the private copy."""
+    tracer, options = config.tracer, config.options
+    span_tags = _tags.client_tags(own, url, method, options)
+    span = _spans.start(tracer, str(method), span_tags)
     if span is None:
         return None
     if own is not None:
-        _spans.call_back(config.options.start_span_cb, span, own)
+        _spans.call_back("start_span_cb", options.start_span_cb, span, own)
         _spans.inject(tracer, span, own.headers)
-    return FetchSpan(span)
+    return ClientSpan(span, config)
 
 
-def _done(state: FetchSpan, request: Any, future: Future[HTTPResponse]) -> None:
-    """Finish the span; this runs before the caller can see the outcome, as the first of the future's callbacks."""
+def watch(future: Any, done: Callable[[Any], None], state: ClientSpan) -> None:
+    """Call back when the future is done, before the caller can see its outcome: as the first of its callbacks."""
+    try:
+        future.add_done_callback(done)
+    except Exception:  # somebody else's fetch, beneath ours, that returns no future
+        _spans.report("watching a fetch")
+        state.finish(None, None)
+
+
+def outcome_of(future: Future[Any]) -> BaseException | None:
+    """The exception that a future that is done will raise, if any."""
     if future.cancelled():
-        state.fail(asyncio.CancelledError())
-        state.finish(None)
-        return
+        return asyncio.CancelledError()
     # Not future.exception(), which would silence asyncio's warning of an exception that nobody retrieved.
-    error = future._exception
-    response = future.result() if error is None else getattr(error, "response", None)
-    if isinstance(response, HTTPResponse):
-        error = error or response.error
-        if isinstance(request, HTTPRequest):
-            response.request = request
+    return future._exception
+
+
+def _done(state: ClientSpan, request: str | HTTPRequest, future: Future[HTTPResponse]) -> None:
+    raised = outcome_of(future)
+    response = future.result() if raised is None else getattr(raised, "response", None)
+    if not isinstance(response, HTTPResponse):
+        if raised is not None:
+            state.finish_with_error(raised)
+        else:
+            state.finish(None, None)
+        return
+    if isinstance(request, HTTPRequest):
+        response.request = request
+    error = raised or response.error
     if error is not None:
         state.fail(error)
-    state.finish(getattr(error if response is None else response, "code", None))
+    _spans.set_tags(state.span, _response_tags(state, response))
+    state.finish(response.code, response if raised is None else raised)
+
+
+def _response_tags(state: ClientSpan, response: HTTPResponse) -> dict[str, Any]:
+    options = state.options
+    found: dict[str, Any] = {}
+    if state.redirects or response.effective_url != response.request.url:
+        found[EFFECTIVE_URL] = _redaction.redact_url(response.effective_url, options.redacted_query_params)
+    if state.redirects:
+        found[REDIRECTS] = state.redirects
+    if options.traced_response_headers:
+        names = options.traced_response_headers
+        found.update(_tags.header_tags(_tags.RESPONSE_HEADER, response.headers, names, options))
+    return found
 
 
 HOOKS = [Patch(AsyncHTTPClient, "fetch", _fetch_hook)]
-
-
-def install_hooks() -> None:
-    """Put the hook in place; it does nothing for a fetch that is not to be traced."""
-    for hook in HOOKS:
-        hook.apply()

@@ -29,6 +29,7 @@ class TracingConfig:
         self.own_tracer = tracer
         self.given = checked(given)
         self.options = Options(**self.given)
+        self.filters_requests = bool(self.options.excluded_paths or self.options.request_filter)
 
     @property
     def tracer(self) -> Tracer:

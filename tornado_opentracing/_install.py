@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import Application
 
-from tornado_opentracing import _client, _server
+from tornado_opentracing import _hooks
 from tornado_opentracing._config import TracingConfig, process, resolve
 from tornado_opentracing._options import OptionValues
 from tornado_opentracing._patching import Layer, Patch
@@ -43,10 +43,8 @@ def init_tracing(
     Warns with a ``RuntimeWarning``, once, of a tracer whose scope manager does not follow asyncio's tasks.
     """
     process.tracing = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
-    _server.install_hooks()
-    _client.install_hooks()
-    for hook in HOOKS:
-        hook.apply()
+    for hooks in _ALL_HOOKS:
+        hooks.install()
 
 
 def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCallback | None = None) -> None:
@@ -57,7 +55,7 @@ def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCa
     :raises TypeError: an argument has the wrong type; the message names it.
     """
     process.client = TracingConfig(tracer, {"start_span_cb": start_span_cb})
-    _client.install_hooks()
+    _hooks.CLIENT.install()
 
 
 def remove_tracing() -> None:
@@ -69,8 +67,8 @@ def remove_tracing() -> None:
     """
     process.tracing = process.client = None
     process.newest_application = lambda: None
-    for hook in (*HOOKS, *_server.HOOKS, *_client.HOOKS):
-        hook.remove()
+    for hooks in _ALL_HOOKS:
+        hooks.remove()
 
 
 def _application_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
@@ -84,4 +82,5 @@ def _application_init_hook(original: Callable[..., None], layer: Layer) -> Calla
     return __init__
 
 
-HOOKS = [Patch(Application, "__init__", _application_init_hook)]
+_APPLICATION = _hooks.Hooks(Patch(Application, "__init__", _application_init_hook))
+_ALL_HOOKS = (_APPLICATION, _hooks.SERVER, _hooks.CLIENT, _hooks.EXECUTOR)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS
 
 if TYPE_CHECKING:
     from opentracing import Span
-    from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
+    from tornado.web import RequestHandler
 
-StartSpanCallback = Callable[["Span", "HTTPServerRequest | HTTPRequest"], object]
+# What a callback is given differs between server and client spans, so it takes Any.
+StartSpanCallback = Callable[["Span", Any], object]
+FinishSpanCallback = Callable[["Span", Any], object]
+OperationName = Literal["handler", "route"] | Callable[["RequestHandler"], str]
+RequestFilter = Callable[["HTTPServerRequest"], object]
 
 PREFIX = "opentracing_"
 
@@ -25,16 +32,36 @@ class OptionValues(TypedDict, total=False):
     trace_all: bool
     trace_client: bool
     traced_attributes: Iterable[str]
+    operation_name: OperationName
+    excluded_paths: Iterable[str | re.Pattern[str]]
+    request_filter: RequestFilter | None
+    finish_span_cb: FinishSpanCallback | None
+    traced_request_headers: Iterable[str]
+    traced_response_headers: Iterable[str]
+    unredacted_headers: Iterable[str]
+    redacted_query_params: Iterable[str]
+    inject_response_headers: bool
+    trace_websocket_messages: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options in force, with their defaults."""
+    """The options in force, with their defaults, as :func:`checked` returns them."""
 
     start_span_cb: StartSpanCallback | None = None
     trace_all: bool = True
     trace_client: bool = True
     traced_attributes: tuple[str, ...] = ()
+    operation_name: OperationName = "handler"
+    excluded_paths: tuple[re.Pattern[str], ...] = ()
+    request_filter: RequestFilter | None = None
+    finish_span_cb: FinishSpanCallback | None = None
+    traced_request_headers: tuple[str, ...] = ()
+    traced_response_headers: tuple[str, ...] = ()
+    unredacted_headers: frozenset[str] = frozenset()
+    redacted_query_params: frozenset[str] = DEFAULT_QUERY_PARAMS
+    inject_response_headers: bool = False
+    trace_websocket_messages: bool = False
 
 
 def checked(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -43,6 +70,7 @@ def checked(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     :param values: options by name.
     :param prefix: what stands before the name in the developer's code, for messages.
     :raises TypeError: an option is unknown, or its value has the wrong type; the message names it.
+    :raises ValueError: a value is of the right type but means nothing; the message names the option.
     """
     result = {}
     for name, value in values.items():
@@ -68,15 +96,42 @@ def _callback(value: Any) -> Any:
     return value
 
 
-def names(value: Any) -> tuple[str, ...]:
-    """Check an iterable of strings; a single string, which is one too, is taken for the mistake that it is."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"must be a list of names, not {value!r}")
+def _operation_name(value: Any) -> Any:
+    if not callable(value) and value not in ("handler", "route"):
+        raise ValueError(f"must be 'handler', 'route' or callable, not {value!r}")
+    return value
+
+
+def _items(value: Any, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
+    # A single string, which can be iterated too, is taken for the mistake that it is.
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"must be a list of {what}, not {value!r}")
     result = tuple(value)
-    for name in result:
-        if not isinstance(name, str):
-            raise TypeError(f"must be a list of names, but contains {name!r}")
+    for item in result:
+        if not isinstance(item, kinds):
+            raise TypeError(f"must be a list of {what}, but contains {item!r}")
     return result
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Check an iterable of strings."""
+    return _items(value, (str,), "names")
+
+
+def _lower_names(value: Any) -> frozenset[str]:
+    return frozenset(name.lower() for name in names(value))
+
+
+def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
+    patterns = []
+    for item in _items(value, (str, re.Pattern), "regular expressions"):
+        try:
+            patterns.append(re.compile(item))
+        except re.error as error:
+            raise ValueError(f"contains {item!r}, which is no regular expression: {error}") from None
+        if isinstance(patterns[-1].pattern, bytes):
+            raise TypeError(f"must be a list of regular expressions for strings, but contains {item!r}")
+    return tuple(patterns)
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -84,4 +139,14 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "trace_all": _flag,
     "trace_client": _flag,
     "traced_attributes": names,
+    "operation_name": _operation_name,
+    "excluded_paths": _patterns,
+    "request_filter": _callback,
+    "finish_span_cb": _callback,
+    "traced_request_headers": names,
+    "traced_response_headers": names,
+    "unredacted_headers": _lower_names,
+    "redacted_query_params": _lower_names,
+    "inject_response_headers": _flag,
+    "trace_websocket_messages": _flag,
 }

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from opentracing import tags
-from tornado.web import Finish, HTTPError, RequestHandler, _HandlerDelegate
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, FallbackHandler, Finish, HTTPError, OutputTransform, RequestHandler
+from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _spans
+from tornado_opentracing import _routes, _spans, _tags
 from tornado_opentracing._config import TracingConfig, application_config, config_of, process
 from tornado_opentracing._patching import Layer, Patch
 
 if TYPE_CHECKING:
     from opentracing import Span
-    from tornado.httputil import HTTPServerRequest
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
 _SPAN = "_tornado_opentracing"
 
@@ -34,10 +34,23 @@ class RequestSpan(_spans.SpanLifecycle):
     answers = (HTTPError, Finish)
 
     def __init__(self, span: Span, config: TracingConfig) -> None:
-        super().__init__(span)
+        super().__init__(span, config.options)
         self.config = config
         self.awaits_finish = False
 
+    def finish_for(self, handler: RequestHandler) -> None:
+        """Finish the span with what the handler's response became."""
+        if self.finished:
+            return
+        names = self.options.traced_response_headers
+        if names:
+            _spans.set_tags(self.span, _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options))
+        self.finish(sent_status(handler), handler)
+
+
+#: Stands in the place of a request's span where the request is excluded: there is nothing to do any more.
+_EXCLUDED = RequestSpan(cast("Span", None), TracingConfig(None, {"trace_all": False, "trace_client": False}))
+_EXCLUDED.finished = True
 
 #: The request whose span is active here; spares the work of activating it twice.
 _active: ContextVar[RequestSpan | None] = ContextVar("tornado_opentracing.request", default=None)
@@ -48,49 +61,94 @@ def request_span(request: HTTPServerRequest) -> RequestSpan | None:
     return getattr(request, _SPAN, None)
 
 
+def is_excluded(state: RequestSpan) -> bool:
+    """Whether the request was excluded by a setting, and gets no span by other means either."""
+    return state is _EXCLUDED
+
+
 def start_request_span(
-    config: TracingConfig, request: HTTPServerRequest, operation_name: str, attributes: Iterable[str]
+    config: TracingConfig,
+    request: HTTPServerRequest,
+    operation_name: str,
+    attribute_names: Iterable[str],
 ) -> RequestSpan | None:
     """Start the span of a request, as a child of what its headers carry, else as a root."""
     tracer, options = config.tracer, config.options
-    span_tags = {
-        tags.COMPONENT: "tornado",
-        tags.SPAN_KIND: tags.SPAN_KIND_RPC_SERVER,
-        tags.HTTP_METHOD: request.method,
-        tags.HTTP_URL: _spans.without_user_info(request.uri or ""),
-    }
-    if attributes:
-        span_tags.update(_spans.attribute_tags(request, attributes))
+    span_tags = _tags.server_tags(request, options)
+    route = _routes.route_of(request)
+    if route is not None:
+        span_tags[_tags.ROUTE] = route
+    if attribute_names:
+        span_tags.update(_tags.attribute_tags(request, attribute_names, options))
     parent = _spans.extract(tracer, request.headers)
-    span = _spans.start(tracer, operation_name, span_tags, parent, is_root=True)
+    span = _spans.start(tracer, operation_name, span_tags, parent=parent, is_root=True)
     if span is None:
         return None
     state = RequestSpan(span, config)
     setattr(request, _SPAN, state)
-    _spans.call_back(options.start_span_cb, span, request)
+    _spans.call_back("start_span_cb", options.start_span_cb, span, request)
     return state
+
+
+def start_handler_span(
+    config: TracingConfig, handler: RequestHandler, attribute_names: Iterable[str]
+) -> RequestSpan | None:
+    """Start the span of the request that a handler serves."""
+    return start_request_span(config, handler.request, _operation_name(config, handler), attribute_names)
+
+
+def _operation_name(config: TracingConfig, handler: RequestHandler) -> str:
+    choice = config.options.operation_name
+    if callable(choice):
+        try:
+            name = choice(handler)
+            if not isinstance(name, str):
+                raise TypeError(f"operation_name must return a string, not {name!r}")
+            return name
+        except Exception:
+            _spans.report("operation_name")
+    return _class_operation_name(config, handler.application, handler.request, type(handler))
+
+
+def _class_operation_name(
+    config: TracingConfig, application: Application, request: HTTPServerRequest, handler_class: type
+) -> str:
+    if config.options.operation_name == "route":
+        return _routes.operation_by_route(request, application, handler_class)
+    return handler_class.__name__
 
 
 class active:  # noqa: N801 - a context manager, named for how it reads
     """The request's span is active within; the frame that opens the scope closes it."""
 
-    __slots__ = ("_scope", "_state", "_token")
+    __slots__ = ("_config_token", "_scope", "_state", "_token")
 
     def __init__(self, state: RequestSpan) -> None:
         self._state = state
         self._token: Token[RequestSpan | None] | None = None
 
     def __enter__(self) -> None:
-        if _active.get() is not self._state:
-            self._token = _active.set(self._state)
-            self._scope = _spans.activate(self._state.config.tracer, self._state.span)
+        state = self._state
+        if _active.get() is not state:
+            self._token = _active.set(state)
+            self._config_token = application_config.set(state.config)
+            self._scope = _spans.activate(state.config.tracer, state.span)
 
     def __exit__(self, *exc_info: object) -> None:
         token, self._token = self._token, None
-        if token is not None:
-            _spans.close(self._scope)
-            with suppress(ValueError):  # a coroutine that is collected unfinished is closed in another context
-                _active.reset(token)
+        if token is None:
+            return
+        _spans.close(self._scope)
+        try:
+            _active.reset(token)
+            application_config.reset(self._config_token)
+        except ValueError:
+            pass  # a coroutine that is collected unfinished is closed in another context
+
+    async def wrap(self, awaitable: Awaitable[Any]) -> Any:
+        """Await something in it."""
+        with self:
+            return await awaitable
 
 
 def sent_status(handler: RequestHandler) -> int | None:
@@ -108,42 +166,70 @@ def sent_status(handler: RequestHandler) -> int | None:
 def executed(state: RequestSpan, handler: RequestHandler) -> None:
     """``_execute`` is over: end the span, unless ``finish()`` is still to be called."""
     if handler._finished or handler._auto_finish or state.has_failed:
-        state.finish(sent_status(handler))
+        state.finish_for(handler)
     else:
         state.awaits_finish = True
 
 
-def _start_for(config: TracingConfig, request: HTTPServerRequest, handler_class: type) -> RequestSpan | None:
-    return start_request_span(config, request, handler_class.__name__, config.options.traced_attributes)
+def note(state: RequestSpan, handler: RequestHandler, error: BaseException) -> None:
+    """Note an exception that nobody handled."""
+    if isinstance(error, Finish):
+        return
+    if isinstance(error, StreamClosedError) and _client_has_left(handler):
+        return
+    state.fail(error)
+
+
+def _client_has_left(handler: RequestHandler) -> bool:
+    stream = getattr(handler.request.connection, "stream", None)
+    return stream is None or stream.closed()
+
+
+class _InjectIntoResponse(OutputTransform):
+    """Puts the span's context into the response's headers, after everything that may clear them."""
+
+    def __init__(self, state: RequestSpan) -> None:
+        self._state = state
+
+    def transform_first_chunk(
+        self,
+        status_code: int,
+        headers: HTTPHeaders,
+        chunk: bytes,
+        finishing: bool,  # noqa: ARG002 - Tornado's signature
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        _spans.inject(self._state.config.tracer, self._state.span, headers)
+        return status_code, headers, chunk
 
 
 def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Callable[..., Awaitable[None]]:
     @functools.wraps(original)
     def _execute(self: RequestHandler, transforms: Any, *args: bytes, **kwargs: bytes) -> Awaitable[None]:
         config = config_of(self.application) if layer.enabled else None
-        if config is None or (config is process.tracing and not config.options.trace_all):
+        if config is None or not config.options.trace_all or request_span(self.request) is _EXCLUDED:
+            return original(self, transforms, *args, **kwargs)
+        if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
+            # The request goes on to a handler of another Application, which gives it its span and its route.
+            _routes.forget(self.request)
             return original(self, transforms, *args, **kwargs)
         return traced(config, self, transforms, args, kwargs)
 
     async def traced(config: TracingConfig, handler: RequestHandler, transforms: Any, args: Any, kwargs: Any) -> None:
-        token = application_config.set(config)
-        try:
-            state = _start_for(config, handler.request, type(handler)) if config.options.trace_all else None
-            if state is None:
+        state = start_handler_span(config, handler, config.options.traced_attributes)
+        if state is None:
+            await original(handler, transforms, *args, **kwargs)
+            return
+        if config.options.inject_response_headers:
+            transforms = [*transforms, _InjectIntoResponse(state)]
+        with active(state):
+            try:
                 await original(handler, transforms, *args, **kwargs)
-                return
-            with active(state):
-                try:
-                    await original(handler, transforms, *args, **kwargs)
-                except BaseException as error:
-                    # Tornado lets nothing but cancellation through.
-                    state.fail(error)
-                    raise
-                finally:
-                    executed(state, handler)
-        finally:
-            with suppress(ValueError):
-                application_config.reset(token)
+            except BaseException as error:
+                # Tornado lets nothing but cancellation through.
+                note(state, handler, error)
+                raise
+            finally:
+                executed(state, handler)
 
     return _execute
 
@@ -158,13 +244,13 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
             try:
                 return original(self, chunk)
             except BaseException as error:
-                state.fail(error)
+                note(state, self, error)
                 raise
             finally:
                 # Where finish() raised half-way (in the application's log_function, say) and _execute is over,
                 # nobody is left to call it again.
                 if self._finished or (state.awaits_finish and self._headers_written):
-                    state.finish(sent_status(self))
+                    state.finish_for(self)
 
     return finish
 
@@ -175,8 +261,7 @@ def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) 
         state = request_span(self.request) if layer.enabled else None
         if state is None or state.finished:
             return original(self, e)
-        if not isinstance(e, Finish):
-            state.fail(e)
+        note(state, self, e)
         with active(state):
             return original(self, e)
 
@@ -185,31 +270,56 @@ def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) 
 
 def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
-    def execute(self: _HandlerDelegate) -> Any:
-        try:
+    def execute(self: HandlerDelegate) -> Any:
+        config = config_of(self.application) if layer.enabled else None
+        if config is None:
             return original(self)
+        if config.filters_requests:
+            excluded = _is_unwanted(config, self.request)
+            setattr(self.request, _SPAN, _EXCLUDED if excluded else None)
+            config = _EXCLUDED.config if excluded else config
+        if config is process.tracing:
+            return _construct_and_execute(config, self)
+        # The handler's task inherits this; a request that is traced by nobody needs no more.
+        token = application_config.set(config)
+        try:
+            return _construct_and_execute(config, self)
+        finally:
+            application_config.reset(token)
+
+    def _construct_and_execute(config: TracingConfig, delegate: HandlerDelegate) -> Any:
+        try:
+            return original(delegate)
         except Exception as error:
             # The handler's constructor raised (initialize, say): there is no handler and will be no response.
-            config = config_of(self.application) if layer.enabled else None
-            if config is not None and config.options.trace_all:
-                state = _start_for(config, self.request, self.handler_class)
+            if config.options.trace_all:
+                request, handler_class = delegate.request, delegate.handler_class
+                name = _class_operation_name(config, delegate.application, request, handler_class)
+                state = start_request_span(config, request, name, config.options.traced_attributes)
                 if state is not None:
                     state.fail(error)
-                    state.finish(None)
+                    state.finish(None, None)
             raise
 
     return execute
+
+
+def _is_unwanted(config: TracingConfig, request: HTTPServerRequest) -> bool:
+    options = config.options
+    if any(pattern.fullmatch(request.path) for pattern in options.excluded_paths):
+        return True
+    if options.request_filter is None:
+        return False
+    try:
+        return options.request_filter(request) is False
+    except Exception:
+        _spans.report("request_filter")
+        return False
 
 
 HOOKS = [
     Patch(RequestHandler, "_execute", _execute_hook),
     Patch(RequestHandler, "finish", _finish_hook),
     Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
-    Patch(_HandlerDelegate, "execute", _delegate_execute_hook),
+    Patch(HandlerDelegate, "execute", _delegate_execute_hook),
 ]
-
-
-def install_hooks() -> None:
-    """Put the hooks in place; they do nothing for a request that is not to be traced."""
-    for hook in HOOKS:
-        hook.apply()

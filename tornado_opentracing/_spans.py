@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentracing import Format, SpanContextCorruptedException, logs, tags
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tornado_opentracing import _redaction
 
-    from opentracing import Scope, Span, SpanContext, Tracer
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentracing import Reference, Scope, Span, SpanContext, Tracer
     from tornado.httputil import HTTPHeaders
 
-    from tornado_opentracing._options import StartSpanCallback
+    from tornado_opentracing._options import Options
 
 logger = logging.getLogger("tornado_opentracing")
 
@@ -47,13 +49,14 @@ def report(doing: str) -> None:
 class SpanLifecycle:
     """A span from start to finish; which event finishes it does not matter, the first one does."""
 
-    __slots__ = ("_error", "finished", "span")
+    __slots__ = ("_error", "finished", "options", "span")
 
     #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, options: Options) -> None:
         self.span = span
+        self.options = options
         self.finished = False
         self._error: BaseException | None = None
 
@@ -73,23 +76,29 @@ class SpanLifecycle:
             return True
         return self._error is not None and (status is None or not isinstance(self._error, self.answers))
 
-    def finish(self, status: int | None) -> None:
-        """Write the outcome onto the span and finish it; every call but the first does nothing."""
+    def finish(self, status: int | None, outcome: object | None) -> None:
+        """Write the outcome onto the span and finish it; every call but the first does nothing.
+
+        :param status: the response's status, if there was a response.
+        :param outcome: what ``finish_span_cb`` is given: the handler, the ``HTTPResponse`` or the exception.
+        """
         if self.finished:
             return
         self.finished = True
+        # The exception's traceback leads back here through frames that hold this object.
+        error, failed, self._error = self._error, self.is_failure(status), None
         span = self.span
         try:
             if status is not None:
                 span.set_tag(tags.HTTP_STATUS_CODE, status)
-            if self.is_failure(status):
+            if failed:
                 span.set_tag(tags.ERROR, True)
-                if self._error is not None:
-                    log_error(span, self._error)
+                if error is not None:
+                    log_error(span, error, self.options)
         except Exception:
             report("tagging a span")
-        # The traceback leads back here through frames that hold this object.
-        self._error = None
+        if self.options.finish_span_cb is not None and outcome is not None:
+            call_back("finish_span_cb", self.options.finish_span_cb, span, outcome)
         try:
             span.finish()
         except Exception:
@@ -97,27 +106,44 @@ class SpanLifecycle:
 
 
 def start(
-    tracer: Tracer, operation_name: str, span_tags: dict[str, Any], parent: SpanContext | None, is_root: bool
+    tracer: Tracer,
+    operation_name: str,
+    span_tags: dict[str, Any],
+    *,
+    parent: SpanContext | None = None,
+    references: list[Reference] | None = None,
+    is_root: bool = False,
 ) -> Span | None:
-    """Start a span.
+    """Start a span; ``None`` if the tracer could not.
 
     :param parent: the parent; where it is ``None``, the active span is the parent unless ``is_root``.
     """
     try:
-        return tracer.start_span(operation_name, child_of=parent, tags=span_tags, ignore_active_span=is_root)
+        return tracer.start_span(
+            operation_name, child_of=parent, references=references, tags=span_tags, ignore_active_span=is_root
+        )
     except Exception:
         report("starting a span")
         return None
 
 
-def call_back(callback: StartSpanCallback | None, span: Span, request: Any) -> None:
-    """Call the application's ``start_span_cb``, if there is one."""
+def call_back(name: str, callback: Callable[[Span, Any], object] | None, span: Span, subject: Any) -> None:
+    """Call a callback of the application, if there is one."""
     if callback is None:
         return
     try:
-        callback(span, request)
+        callback(span, subject)
     except Exception:
-        report("start_span_cb")
+        report(name)
+
+
+def active_span(tracer: Tracer) -> Span | None:
+    """The tracer's active span."""
+    try:
+        return tracer.active_span
+    except Exception:
+        report("looking up the active span")
+        return None
 
 
 def activate(tracer: Tracer, span: Span) -> Scope | None:
@@ -170,7 +196,7 @@ def _raises_for_absence(tracer: Tracer) -> bool:
     return False
 
 
-# What Tornado and HTTP allow in a header; anything else would make the application's own request fail.
+# What Tornado and HTTP allow in a header; anything else would make the application's own message fail.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -183,7 +209,7 @@ def inject(tracer: Tracer, span: Span, headers: HTTPHeaders) -> None:
         for name, value in carrier.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
                 raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
-            headers[name] = value
+        headers.update(carrier)
     except Exception:
         report("injecting a span")
 
@@ -197,38 +223,15 @@ def set_tags(span: Span, values: dict[str, Any]) -> None:
         report("tagging a span")
 
 
-def attribute_tags(request: Any, attributes: Iterable[str]) -> dict[str, str]:
-    """Attributes of a request as tags; as in version 1, those that are absent or empty give none."""
-    result = {}
-    for name in attributes:
-        try:
-            value = getattr(request, name, None)
-            if value:
-                result[name] = str(value)
-        except Exception:
-            report(f"reading the request's {name}")
-    return result
-
-
-def log_error(span: Span, error: BaseException) -> None:
+def log_error(span: Span, error: BaseException, options: Options) -> None:
     """Log an exception on a span, with OpenTracing's standard fields."""
+    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     span.log_kv(
         {
             logs.EVENT: tags.ERROR,
             logs.ERROR_OBJECT: error,
             logs.ERROR_KIND: type(error).__name__,
-            logs.MESSAGE: str(error),
-            logs.STACK: "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+            logs.MESSAGE: _redaction.redact_text(str(error), options.redacted_query_params),
+            logs.STACK: _redaction.redact_text(stack, options.redacted_query_params),
         }
     )
-
-
-def without_user_info(url: str) -> str:
-    """A URL without ``user:password@``."""
-    if "@" not in url:
-        return url
-    head, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    end = next((i for i, character in enumerate(rest) if character in "/?#"), len(rest))
-    return head + separator + rest[:end].rpartition("@")[2] + rest[end:]

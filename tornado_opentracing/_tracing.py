@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tornado.web import RequestHandler
 
-from tornado_opentracing import _server, _spans
+from tornado_opentracing import _hooks, _server, _spans, _tags
 from tornado_opentracing._config import TracingConfig, config_of
 from tornado_opentracing._options import OptionValues, names
 
@@ -109,13 +108,16 @@ def _trace(config_for: _ConfigFor, attributes: tuple[str, ...], arguments: tuple
 
 def _decorate(method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]) -> Callable[..., Any]:
     # Here and not at the first call: a request that is already running then would miss the hooks.
-    _server.install_hooks()
+    _hooks.SERVER.ensure()
 
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
         async def async_wrapper(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
-            with _traced(self, method, config_for, attributes):
+            traced = _traced(self, method, config_for, attributes)
+            if traced is None:
+                return await method(self, *args, **kwargs)
+            with traced:
                 return await method(self, *args, **kwargs)
 
         return async_wrapper
@@ -123,47 +125,45 @@ def _decorate(method: Callable[..., Any], config_for: _ConfigFor, attributes: tu
     @functools.wraps(method)
     def wrapper(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
         traced = _traced(self, method, config_for, attributes)
+        if traced is None:
+            return method(self, *args, **kwargs)
         with traced:
             result = method(self, *args, **kwargs)
-        # A decorator's function may return what is only run later: it needs the scope then.
+        # What a decorator returns may only be run later: it needs the scope then.
         if inspect.isgenerator(result):
             return _iterate_in(traced, result)
         if inspect.isawaitable(result) and not asyncio.isfuture(result):
-            return _await_in(traced, result)
+            return traced.wrap(result)
         return result
 
     return wrapper
 
 
-async def _await_in(traced: AbstractContextManager[None], awaitable: Awaitable[Any]) -> Any:
-    with traced:
-        return await awaitable
-
-
-def _iterate_in(traced: AbstractContextManager[None], generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _iterate_in(traced: _server.active, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     with traced:
         return (yield from generator)
 
 
 def _traced(
     handler: RequestHandler, method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]
-) -> AbstractContextManager[None]:
+) -> _server.active | None:
     """A context manager in which the request's span is active; starts the span if the request has none."""
     if not isinstance(handler, RequestHandler):
         raise TypeError(
             f"@trace is for methods of a tornado.web.RequestHandler, but {method.__qualname__} was called "
             f"with {handler!r} first"
         )
+    _hooks.SERVER.ensure()
     state = _server.request_span(handler.request)
-    if state is not None:
-        if attributes and not state.finished:
-            _spans.set_tags(state.span, _spans.attribute_tags(handler.request, attributes))
-        return _server.active(state)
-    _server.install_hooks()
-    state = _server.start_request_span(config_for(handler), handler.request, type(handler).__name__, attributes)
     if state is None:
-        return nullcontext()
-    _end_with_task(state, handler)
+        state = _server.start_handler_span(config_for(handler), handler, attributes)
+        if state is None:
+            return None
+        _end_with_task(state, handler)
+    elif _server.is_excluded(state):
+        return None
+    elif attributes and not state.finished:
+        _spans.set_tags(state.span, _tags.attribute_tags(handler.request, attributes, state.options))
     return _server.active(state)
 
 

@@ -12,8 +12,9 @@ import logging
 import sys
 import weakref
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from typing import cast
+from typing import Any
 
 from opentracing import Scope, ScopeManager, Span
 
@@ -56,10 +57,7 @@ class ContextVarsScopeManager(ScopeManager):
     def active(self) -> Scope | None:
         """The scope that is active in the current context, or ``None``."""
         scope = self._top.get()
-        if scope is None or scope.is_plain:
-            return scope
-        scope = self._settle()
-        return None if isinstance(scope, _Cut) else scope
+        return self._settle() if scope is not None and scope.closed else scope
 
     def _settle(self) -> _Scope | None:
         """Drop the scopes that were opened in this context and closed in another; return what is then on top."""
@@ -84,7 +82,6 @@ class _Scope(Scope):
         self._to_finish: list[Span] = [span] if finish_on_close else []
         self._below: _Scope | None = manager._top.get()
         self._token: Token[_Scope | None] | None = manager._top.set(self)
-        self.is_plain = True  # neither closed nor a cut: the common case, settled with one look
         self.closed = False
         self._left = False
 
@@ -98,7 +95,6 @@ class _Scope(Scope):
         if self.closed:
             return
         self.closed = True
-        self.is_plain = False
         if self._manager._top.get() is not self and self._is_covered():
             return
         scope: _Scope | None = self
@@ -151,12 +147,49 @@ class _Scope(Scope):
             logger.warning("finishing a span failed when its scope was closed", exc_info=True)
 
 
-class _Cut(_Scope):
-    """A layer in which nothing is active."""
+class _Cleared:
+    """Context manager: a context variable is ``None`` within. What is set inside and left there goes too."""
 
-    def __init__(self, manager: ContextVarsScopeManager) -> None:
-        super().__init__(manager, cast("Span", None), False)
-        self.is_plain = False
+    __slots__ = ("_token", "_variable")
+
+    def __init__(self, variable: ContextVar[Any]) -> None:
+        self._variable = variable
+
+    def __enter__(self) -> None:
+        self._token = self._variable.set(None)
+
+    def __exit__(self, *exc_info: object) -> None:
+        # A generator that the event loop closes late does so in another context, where there is nothing to restore.
+        with contextlib.suppress(ValueError):
+            self._variable.reset(self._token)
+
+
+class _OpenTelemetryCleared:
+    """The same for OpenTelemetry, whose one variable holds more than the active span."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        trace = sys.modules["opentelemetry.trace"]
+        self._token = sys.modules["opentelemetry.context"].attach(trace.set_span_in_context(trace.INVALID_SPAN))
+
+    def __exit__(self, *exc_info: object) -> None:
+        sys.modules["opentelemetry.context"].detach(self._token)
+
+
+def nothing_active(manager: ScopeManager) -> AbstractContextManager[None]:
+    """A context manager in which nothing is active in one scope manager, of the kinds that this package knows.
+
+    Those are :class:`ContextVarsScopeManager`, the one of the same name in ``opentracing``, and OpenTelemetry's.
+    """
+    if isinstance(manager, ContextVarsScopeManager):
+        return _Cleared(manager._top)
+    module = type(manager).__module__
+    if module == "opentracing.scope_managers.contextvars":
+        return _Cleared(sys.modules[module]._SCOPE)
+    if module.startswith("opentelemetry."):
+        return _OpenTelemetryCleared()
+    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -165,7 +198,8 @@ def no_parent_scope() -> Iterator[None]:
 
     For work that a request starts but does not own (a worker task, a ``PeriodicCallback``, a connection pool), which
     would otherwise put everything it ever does into that request's trace. It applies to every
-    :class:`ContextVarsScopeManager` in the process and to the scope manager of the same name in ``opentracing``.
+    :class:`ContextVarsScopeManager` in the process, to the scope manager of the same name in ``opentracing``, and to
+    OpenTelemetry's.
 
     .. code-block:: python
 
@@ -174,16 +208,11 @@ def no_parent_scope() -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for manager in list(_managers):
-            stack.callback(_Cut(manager).close)
-        # Only when the application has imported it: that manager keeps one variable for the whole process.
+            stack.enter_context(nothing_active(manager))
+        # Only where the application has imported them: each keeps one variable for the whole process.
         theirs = sys.modules.get("opentracing.scope_managers.contextvars")
         if theirs is not None:
-            cut = theirs.no_parent_scope()
-            cut.__enter__()
-            stack.callback(_leave_quietly, cut)
+            stack.enter_context(_Cleared(theirs._SCOPE))
+        if "opentelemetry.trace" in sys.modules:
+            stack.enter_context(_OpenTelemetryCleared())
         yield
-
-
-def _leave_quietly(cut: contextlib.AbstractContextManager[None]) -> None:
-    with contextlib.suppress(ValueError):  # it was entered in another context, which is gone
-        cut.__exit__(None, None, None)

@@ -1,0 +1,114 @@
+"""What the connection calls by itself: a streamed body's chunks, and the end of the connection.
+
+Tornado calls both in the connection's context, in which nothing of the request is active.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentracing import logs
+from tornado.http1connection import HTTP1Connection
+from tornado.web import RequestHandler
+from tornado.web import _HandlerDelegate as HandlerDelegate
+
+from tornado_opentracing import _server, _spans
+from tornado_opentracing._patching import Layer, Patch
+
+
+@contextmanager
+def noting(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[None]:
+    """An exception that leaves this is one that nobody handled."""
+    try:
+        yield
+    except BaseException as error:
+        _server.note(state, handler, error)
+        raise
+
+
+def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call: Callable[[], None]) -> None:
+    """Run ``on_connection_close`` for a request that has no response yet, or not all of it."""
+    try:
+        state.span.log_kv(
+            {
+                logs.EVENT: "connection closed",
+                logs.MESSAGE: "the connection was closed before the response was finished",
+            }
+        )
+    except Exception:
+        _spans.report("logging on a span")
+    with _server.active(state):
+        try:
+            with noting(state, handler):
+                call()
+        finally:
+            body = getattr(handler.request, "_body_future", None)
+            # Nobody goes on with the request: _execute is over, or waits for a body that will not come (an
+            # application that overrides on_connection_close without calling super leaves it waiting for ever).
+            if state.awaits_finish or (body is not None and not body.done()):
+                state.finish_for(handler)
+
+
+def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def data_received(self: HandlerDelegate, data: bytes) -> Any:
+        state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
+        if state is None or state.finished:
+            return original(self, data)
+        scope = _server.active(state)
+        with scope:
+            try:
+                result = original(self, data)
+            except BaseException as error:
+                _server.note(state, self.handler, error)
+                raise
+        return received(state, scope, self.handler, result) if inspect.isawaitable(result) else result
+
+    async def received(
+        state: _server.RequestSpan, scope: _server.active, handler: RequestHandler, result: Awaitable[None]
+    ) -> None:
+        try:
+            await scope.wrap(result)
+        except BaseException as error:
+            _server.note(state, handler, error)
+            raise
+
+    return data_received
+
+
+def _delegate_on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def on_connection_close(self: HandlerDelegate) -> None:
+        state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
+        if state is None or state.finished:
+            return original(self)
+        return _connection_closed(state, self.handler, functools.partial(original, self))
+
+    return on_connection_close
+
+
+def _connection_on_close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def _on_connection_close(self: HTTP1Connection) -> None:
+        # Tornado has the handler's on_connection_close here until the response is finished. Hooking the handler's own
+        # would miss applications that override it without calling super.
+        handler = getattr(self._close_callback, "__self__", None) if layer.enabled else None
+        if not isinstance(handler, RequestHandler):
+            return original(self)
+        state = _server.request_span(handler.request)
+        if state is None or state.finished:
+            return original(self)
+        return _connection_closed(state, handler, functools.partial(original, self))
+
+    return _on_connection_close
+
+
+HOOKS = [
+    Patch(HandlerDelegate, "data_received", _data_received_hook),
+    Patch(HandlerDelegate, "on_connection_close", _delegate_on_connection_close_hook),
+    Patch(HTTP1Connection, "_on_connection_close", _connection_on_close_hook),
+]

@@ -1,0 +1,36 @@
+"""The table of patches: everything of Tornado's that this package replaces, and nothing else."""
+
+from __future__ import annotations
+
+from tornado_opentracing import _client, _connection, _routes, _server, _websocket, executor
+from tornado_opentracing._patching import Patch
+
+
+class Hooks:
+    """A group of patches that are put in place and removed together."""
+
+    def __init__(self, *patches: Patch) -> None:
+        self.patches = patches
+        self._installed = False
+
+    def install(self) -> None:
+        """Put the patches in place; they do nothing where nothing is to be traced."""
+        for patch in self.patches:
+            patch.apply()
+        self._installed = True
+
+    def ensure(self) -> None:
+        """Put the patches in place unless that was done."""
+        if not self._installed:
+            self.install()
+
+    def remove(self) -> None:
+        """Give Tornado its own functions back."""
+        for patch in self.patches:
+            patch.remove()
+        self._installed = False
+
+
+SERVER = Hooks(*_routes.HOOKS, *_server.HOOKS, *_connection.HOOKS, *_websocket.SERVER_HOOKS)
+CLIENT = Hooks(*_client.HOOKS, *_websocket.CLIENT_HOOKS)
+EXECUTOR = Hooks(*executor.HOOKS)

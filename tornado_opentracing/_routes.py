@@ -1,0 +1,150 @@
+"""Which route a request took, as a template: ``/story/{story_id}``."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tornado.routing import PathMatches, RuleRouter
+from tornado.web import Application, ErrorHandler, RequestHandler
+
+from tornado_opentracing._patching import Layer, Patch
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+
+_PATTERN = "_tornado_opentracing_route"
+
+
+def route_of(request: HTTPServerRequest) -> str | None:
+    """The template of the route that the request took; ``None`` where no path pattern was matched."""
+    pattern = getattr(request, _PATTERN, None)
+    return None if pattern is None else template(pattern)
+
+
+def forget(request: HTTPServerRequest) -> None:
+    """The request is about to be routed anew."""
+    request.__dict__.pop(_PATTERN, None)
+
+
+def operation_by_route(request: HTTPServerRequest, application: Application, handler_class: type) -> str:
+    """An operation name of low cardinality: the method and the route's template, or what stands for it."""
+    method = request.method or ""
+    if method not in RequestHandler.SUPPORTED_METHODS:
+        return "_OTHER method_not_allowed"
+    function = getattr(handler_class, method.lower(), None)
+    if function is RequestHandler._unimplemented_method and not issubclass(handler_class, ErrorHandler):
+        return f"{method} method_not_allowed"
+    route = route_of(request)
+    if route is not None:
+        return f"{method} {route}"
+    if handler_class in (ErrorHandler, application.settings.get("default_handler_class")):
+        return f"{method} not_found"
+    return f"{method} {handler_class.__name__}"
+
+
+@functools.lru_cache(maxsize=4096)
+def template(pattern: str) -> str:
+    r"""The template form of a path pattern: each group becomes its name, or its number, in braces.
+
+    ``/story/(?P<story_id>\d+)$`` gives ``/story/{story_id}``, ``/a/(\d+)/(\w+)`` gives ``/a/{0}/{1}``. What Tornado
+    cannot reverse (alternatives, optional parts) stays in the template as it is written. This never raises.
+    """
+    end = len(pattern) - (pattern.endswith("$") and not pattern.endswith(r"\$"))
+    result: list[str] = []
+    groups = 0
+    position = 1 if pattern.startswith("^") else 0
+    while position < end:
+        character = pattern[position]
+        if character == "\\":
+            # An escaped letter is a class or a control character, an escaped sign stands for itself.
+            following = pattern[position + 1 : position + 2]
+            result.append(following if not following.isalnum() else character + following)
+            position += 2
+        elif character == "[":
+            after = _after_class(pattern, position)
+            result.append(pattern[position:after])
+            position = after
+        elif character == "(" and _is_capturing(pattern, position):
+            name = re.match(r"\(\?P<(\w+)>", pattern[position:])
+            result.append(f"{{{name[1] if name else groups}}}")
+            after = _after_group(pattern, position)
+            groups += 1 + _groups_in(pattern[position + 1 : after])
+            position = after
+        else:
+            result.append(character)
+            position += 1
+    return "".join(result)
+
+
+def _is_capturing(pattern: str, position: int) -> bool:
+    return pattern[position + 1 : position + 2] != "?" or pattern[position + 1 : position + 4] == "?P<"
+
+
+def _groups_in(pattern: str) -> int:
+    """How many capturing groups begin in part of a pattern."""
+    count = position = 0
+    while position < len(pattern):
+        if pattern[position] == "[":
+            position = _after_class(pattern, position)
+            continue
+        count += pattern[position] == "(" and _is_capturing(pattern, position)
+        position += 2 if pattern[position] == "\\" else 1
+    return count
+
+
+def _after_class(pattern: str, position: int) -> int:
+    """Where a character class that begins at a position is over."""
+    position += 1
+    if pattern[position : position + 1] == "^":
+        position += 1
+    first = True
+    while position < len(pattern) and (first or pattern[position] != "]"):
+        position += 2 if pattern[position] == "\\" else 1
+        first = False
+    return position + 1
+
+
+def _after_group(pattern: str, position: int) -> int:
+    """Where a group that begins at a position is over."""
+    depth = 0
+    while position < len(pattern):
+        character = pattern[position]
+        if character == "[":
+            position = _after_class(pattern, position)
+            continue
+        if character == "\\":
+            position += 1
+        depth += (character == "(") - (character == ")")
+        position += 1
+        if depth == 0:
+            break
+    return position
+
+
+def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    # Tornado's own loop (the same from 6.0 to 6.6), told which rule it stopped at: to find that out afterwards would
+    # mean to match every pattern a second time.
+    @functools.wraps(original)
+    def find_handler(self: RuleRouter, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
+        if not layer.enabled:
+            return original(self, request, **kwargs)  # type: ignore[no-any-return]
+        for rule in self.rules:
+            target_params = rule.matcher.match(request)
+            if target_params is not None:
+                if rule.target_kwargs:
+                    target_params["target_kwargs"] = rule.target_kwargs
+                delegate = self.get_target_delegate(rule.target, request, **target_params)
+                if delegate is not None:
+                    # The innermost pattern is matched against the whole path, and sees its delegate first.
+                    if isinstance(rule.matcher, PathMatches) and not hasattr(request, _PATTERN):
+                        setattr(request, _PATTERN, rule.matcher.regex.pattern)
+                    return delegate
+        return None
+
+    return find_handler
+
+
+HOOKS = [Patch(RuleRouter, "find_handler", _find_handler_hook)]

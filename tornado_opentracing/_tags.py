@@ -1,0 +1,120 @@
+"""What is known of a request, as tags: OpenTracing's standard ones, and those that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from opentracing import tags
+
+from tornado_opentracing import _redaction, _spans
+
+if TYPE_CHECKING:
+    from tornado.httpclient import HTTPRequest
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest
+
+    from tornado_opentracing._options import Options
+
+COMPONENT = "tornado"
+ROUTE = "http.route"
+REQUEST_HEADER = "http.request.header."
+RESPONSE_HEADER = "http.response.header."
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def server_tags(request: HTTPServerRequest, options: Options) -> dict[str, Any]:
+    """The tags of a server span."""
+    found = {
+        tags.COMPONENT: COMPONENT,
+        tags.SPAN_KIND: tags.SPAN_KIND_RPC_SERVER,
+        tags.HTTP_METHOD: request.method,
+        tags.HTTP_URL: _redaction.redact_url(request.uri or "", options.redacted_query_params),
+        **_client_of(request),
+    }
+    if options.traced_request_headers:
+        found.update(header_tags(REQUEST_HEADER, request.headers, options.traced_request_headers, options))
+    return found
+
+
+def client_tags(request: HTTPRequest | None, url: Any, method: Any, options: Options) -> dict[str, Any]:
+    """The tags of a client span; the request is ``None`` where the arguments of the fetch make none."""
+    found = {
+        tags.COMPONENT: COMPONENT,
+        tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT,
+        tags.HTTP_METHOD: method,
+        tags.HTTP_URL: _redaction.redact_url(str(url), options.redacted_query_params),
+        **_server_at(url),
+    }
+    if request is not None and options.traced_request_headers:
+        found.update(header_tags(REQUEST_HEADER, request.headers, options.traced_request_headers, options))
+    return found
+
+
+def header_tags(prefix: str, headers: HTTPHeaders, names: Iterable[str], options: Options) -> dict[str, str]:
+    """The headers of these names as tags: several values in one tag, secrets redacted, none where there is none."""
+    result = {}
+    for name in names:
+        values = headers.get_list(name)
+        if values:
+            is_secret = _redaction.is_secret_header(name, options.unredacted_headers)
+            result[f"{prefix}{name.lower()}"] = _redaction.REDACTED if is_secret else ", ".join(values)
+    return result
+
+
+def _server_at(url: Any) -> dict[str, Any]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except Exception:  # no URL at all: Tornado says so
+        return {}
+    if not host:
+        return {}
+    peer: dict[str, Any] = {tags.PEER_HOSTNAME: host}
+    if port is not None:
+        peer[tags.PEER_PORT] = port
+        peer[tags.PEER_ADDRESS] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return peer
+
+
+def _client_of(request: HTTPServerRequest) -> dict[str, Any]:
+    ip = request.remote_ip
+    if not ip:
+        return {}
+    peer: dict[str, Any] = {tags.PEER_HOST_IPV6 if ":" in ip else tags.PEER_HOST_IPV4: ip}
+    # The port belongs to the address of the connection, which is a proxy's where xheaders put another in its place.
+    address = getattr(getattr(request.connection, "context", None), "address", None)
+    if isinstance(address, tuple) and address[0] == ip:
+        peer[tags.PEER_PORT] = address[1]
+    return peer
+
+
+def attribute_tags(request: HTTPServerRequest, names: Iterable[str], options: Options) -> dict[str, str]:
+    """Attributes of a request as tags, secrets redacted; as in version 1, absent and empty ones give none."""
+    result = {}
+    for name in names:
+        try:
+            value = getattr(request, name, None)
+            if value:
+                result[name] = _attribute_text(request, name, value, options)
+        except Exception:
+            _spans.report(f"reading the request's {name}")
+    return result
+
+
+def _attribute_text(request: HTTPServerRequest, name: str, value: Any, options: Options) -> str:
+    params = options.redacted_query_params
+    if name == "headers":
+        value = _redaction.redact_headers(value, options.unredacted_headers)
+    elif name == "cookies":
+        value = dict.fromkeys(value, _redaction.REDACTED)
+    elif name in ("arguments", "query_arguments", "body_arguments"):
+        value = _redaction.redact_arguments(value, params)
+    elif name == "uri":
+        value = _redaction.redact_url(value, params)
+    elif name == "query":
+        value = _redaction.redact_query(value, params)
+    elif name == "body" and "form-urlencoded" in request.headers.get("Content-Type", ""):
+        value = _redaction.redact_query(value.decode("utf-8", "replace"), params)
+    return str(value)

@@ -1,0 +1,229 @@
+"""WebSockets, both ends: a span for the handshake, and, if asked for, one for each message.
+
+A connection lives long after its handshake. What it runs then (``open``, ``on_message``, ``on_close``, ...) is no part
+of the handshake's span, and nothing is active there but what that code activates itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from opentracing import follows_from, tags
+from tornado import gen
+from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
+from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
+
+from tornado_opentracing import _client, _server, _spans, _tags
+from tornado_opentracing._config import application_config, client_config
+from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing.scope_manager import nothing_active
+
+if TYPE_CHECKING:
+    from opentracing import Span
+
+MESSAGE_TYPE = "websocket.message.type"
+MESSAGE_SIZE = "websocket.message.size"
+
+
+class EventSpan(_spans.SpanLifecycle):
+    """The span of one message, or of ``open`` or ``on_close``."""
+
+    __slots__ = ("tracer",)
+
+    def __init__(self, span: Span, handshake: _server.RequestSpan) -> None:
+        super().__init__(span, handshake.options)
+        self.tracer = handshake.config.tracer
+
+
+def _handshake(handler: Any) -> _server.RequestSpan | None:
+    """The span of a server connection's handshake; ``None`` where it has none, and for a client connection."""
+    state = _server.request_span(handler.request) if isinstance(handler, WebSocketHandler) else None
+    return None if state is None or _server.is_excluded(state) else state
+
+
+def _start(handshake: _server.RequestSpan, handler: Any, event: str, **event_tags: Any) -> EventSpan | None:
+    """Start the span of an event, if they are to be traced."""
+    if not handshake.options.trace_websocket_messages:
+        return None
+    span_tags = {tags.COMPONENT: _tags.COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_CONSUMER, **event_tags}
+    try:
+        references = [follows_from(handshake.span.context)]
+    except Exception:
+        _spans.report("reading a span's context")
+        references = None
+    span = _spans.start(
+        handshake.config.tracer, f"{type(handler).__name__}.{event}", span_tags, references=references, is_root=True
+    )
+    if span is None:
+        return None
+    return EventSpan(span, handshake)
+
+
+def _run(state: EventSpan, callback: Callable[..., Any], *args: Any) -> Any:
+    """Call back with the span active; finish it when the callback, or the coroutine that it returns, is done."""
+    scope = _spans.activate(state.tracer, state.span)
+    try:
+        result = callback(*args)
+        if inspect.iscoroutine(result):
+            return _run_coroutine(state, result)
+        if result is not None:
+            result = gen.convert_yielded(result)
+            result.add_done_callback(functools.partial(_done, state))
+            return result
+    except BaseException as error:
+        state.fail(error)
+        state.finish(None, None)
+        raise
+    finally:
+        _spans.close(scope)
+    state.finish(None, None)
+    return None
+
+
+async def _run_coroutine(state: EventSpan, coroutine: Awaitable[Any]) -> Any:
+    scope = _spans.activate(state.tracer, state.span)
+    try:
+        return await coroutine
+    except BaseException as error:
+        state.fail(error)
+        raise
+    finally:
+        state.finish(None, None)
+        _spans.close(scope)
+
+
+def _done(state: EventSpan, future: Any) -> None:
+    error = _client.outcome_of(future) if asyncio.isfuture(future) else future.exception()
+    if error is not None:
+        state.fail(error)
+    state.finish(None, None)
+
+
+def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def _detach_stream(self: WebSocketHandler) -> Any:
+        # Called in the task that runs _execute, between the 101 and open(): from here on, to the end of the
+        # connection, the handshake's span is not active.
+        handshake = _handshake(self) if layer.enabled else None
+        if handshake is not None:
+            nothing_active(handshake.config.tracer.scope_manager).__enter__()
+        return original(self)
+
+    return _detach_stream
+
+
+def _accept_connection_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def _accept_connection(self: WebSocketProtocol13, handler: WebSocketHandler) -> Any:
+        handshake = _handshake(handler) if layer.enabled else None
+        if handshake is not None and handshake.options.trace_websocket_messages:
+            open_ = handler.open
+
+            def traced_open(*args: Any, **kwargs: Any) -> Any:
+                del handler.open  # the instance's, which leads here
+                state = _start(handshake, handler, "open")
+                call = functools.partial(open_, *args, **kwargs)
+                return call() if state is None else _run(state, call)
+
+            handler.open = traced_open
+        return original(self, handler)
+
+    return _accept_connection
+
+
+def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def _run_callback(self: WebSocketProtocol, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        handshake = _handshake(self.handler) if layer.enabled else None
+        if handshake is None:
+            return original(self, callback, *args, **kwargs)
+        # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
+        with nothing_active(handshake.config.tracer.scope_manager):
+            if handshake.options.trace_websocket_messages and getattr(callback, "__name__", "") == "on_message":
+                state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
+                if state is not None:
+                    callback = functools.partial(_run, state, callback)
+            return original(self, callback, *args, **kwargs)
+
+    return _run_callback
+
+
+def _message_tags(message: str | bytes) -> dict[str, Any]:
+    if isinstance(message, str):
+        return {MESSAGE_TYPE: "text", MESSAGE_SIZE: len(message.encode("utf-8", "surrogatepass"))}
+    return {MESSAGE_TYPE: "binary", MESSAGE_SIZE: len(message)}
+
+
+def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def on_connection_close(self: WebSocketHandler) -> None:
+        handshake = _handshake(self) if layer.enabled else None
+        if handshake is None or self._on_close_called:
+            original(self)
+            return
+        token = application_config.set(handshake.config)
+        try:
+            with nothing_active(handshake.config.tracer.scope_manager):
+                state = _start(handshake, self, "on_close")
+                if state is None:
+                    original(self)
+                else:
+                    _run(state, original, self)
+        finally:
+            application_config.reset(token)
+
+    return on_connection_close
+
+
+def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    # The arguments after the request differ between Tornado's versions.
+    @functools.wraps(original)
+    def __init__(  # noqa: N807
+        self: WebSocketClientConnection, request: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        config = client_config() if layer.enabled else None
+        own = _private_copy(request) if config is not None else None
+        state = _client.start(config, own.request, own.url, own.method) if config is not None and own else None
+        if state is None:
+            original(self, request, *args, **kwargs)
+            return
+        try:
+            original(self, own, *args, **kwargs)
+        except BaseException as error:
+            state.finish_with_error(error)
+            raise
+        _client.watch(self.connect_future, functools.partial(_connected, state, request), state)
+
+    return __init__
+
+
+def _private_copy(proxy: Any) -> Any:
+    """A copy of what ``websocket_connect`` makes of its argument, around a copy of the caller's ``HTTPRequest``."""
+    if not isinstance(proxy, _RequestProxy) or not isinstance(proxy.request, HTTPRequest):
+        return None
+    own = _client.private_copy(proxy.request, {})
+    return None if own is None else _RequestProxy(own, proxy.defaults)
+
+
+def _connected(state: _client.ClientSpan, request: Any, future: Any) -> None:
+    error = _client.outcome_of(future)
+    if error is None:
+        state.finish(101, None)
+        return
+    response = getattr(error, "response", None)
+    if isinstance(response, HTTPResponse):
+        response.request = request.request
+    state.finish_with_error(error)
+
+
+CLIENT_HOOKS = [Patch(WebSocketClientConnection, "__init__", _client_init_hook)]
+SERVER_HOOKS = [
+    Patch(WebSocketHandler, "_detach_stream", _detach_stream_hook),
+    Patch(WebSocketHandler, "on_connection_close", _on_connection_close_hook),
+    Patch(WebSocketProtocol, "_run_callback", _run_callback_hook),
+    Patch(WebSocketProtocol13, "_accept_connection", _accept_connection_hook),
+]

@@ -1,0 +1,76 @@
+"""Carrying the active span into threads."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tornado.platform.asyncio import BaseAsyncIOLoop
+
+from tornado_opentracing import _spans
+from tornado_opentracing._config import application_config, process
+from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing.scope_manager import nothing_active
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+class ContextThreadPoolExecutor(ThreadPoolExecutor):
+    """A thread pool that runs each call in a copy of the submitter's context.
+
+    The submitter's active span is active in the thread, together with every other context variable; what the call
+    activates or sets is gone when it returns. For ``loop.run_in_executor`` of asyncio, Tornado's ``run_on_executor``,
+    and ``submit`` and ``map`` themselves. Takes the arguments of :class:`concurrent.futures.ThreadPoolExecutor`.
+    """
+
+    def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
+        """Run ``fn(*args, **kwargs)`` in a thread, in a copy of the current context."""
+        return super().submit(contextvars.copy_context().run, fn, *args, **kwargs)  # type: ignore[arg-type]
+
+
+def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def run_in_executor(
+        self: BaseAsyncIOLoop, executor: Executor | None, func: Callable[..., Result], *args: Any
+    ) -> Any:
+        # Where no executor is given, the loop's default one is a thread pool: asyncio accepts no other.
+        is_thread_pool = executor is None or isinstance(executor, ThreadPoolExecutor)
+        if layer.enabled and is_thread_pool and not isinstance(executor, ContextThreadPoolExecutor):
+            func = _carrying(func)
+        return original(self, executor, func, *args)
+
+    return run_in_executor
+
+
+def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
+    """The function, with the span that is active now active in it; nothing else of the context is carried."""
+    config = application_config.get() or process.tracing
+    if config is None:
+        return func
+    tracer = config.tracer
+    span = _spans.active_span(tracer)
+    if span is None:
+        return func
+
+    @functools.wraps(func)
+    def run(*args: Any) -> Result:
+        token = application_config.set(config)
+        with nothing_active(tracer.scope_manager):
+            scope = _spans.activate(tracer, span)
+            try:
+                return func(*args)
+            finally:
+                _spans.close(scope)
+                application_config.reset(token)
+
+    return run
+
+
+HOOKS = [Patch(BaseAsyncIOLoop, "run_in_executor", _run_in_executor_hook)]
