@@ -48,6 +48,8 @@ class ProcessDefaults:
 
 process = ProcessDefaults()
 
+_UNCONFIGURED = TracingConfig(None, {})
+
 #: Within a request: the configuration of its Application, where that differs from the process default.
 application_config: ContextVar[TracingConfig | None] = ContextVar("tornado_opentracing.config", default=None)
 
@@ -70,9 +72,15 @@ def config_of(application: Application) -> TracingConfig | None:
     That is so while ``init_tracing`` is not in force, and for an Application that was built before it with settings
     that are wrong: it is too late then to tell the developer by an exception.
     """
-    defaults = process.tracing
-    if defaults is None:
-        return None
+    return None if process.tracing is None else _read(application, process.tracing)
+
+
+def traced_config_of(application: Application) -> TracingConfig:
+    """The configuration for what is traced in an Application by its own wish, also without ``init_tracing``."""
+    return _read(application, process.tracing or _UNCONFIGURED) or _UNCONFIGURED
+
+
+def _read(application: Application, defaults: TracingConfig) -> TracingConfig | None:
     resolved = application.__dict__.get(_RESOLVED)
     if resolved is not None and resolved.defaults is defaults:
         return resolved.config  # type: ignore[no-any-return]

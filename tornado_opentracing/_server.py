@@ -255,6 +255,18 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
     return finish
 
 
+def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def send_error(self: RequestHandler, status_code: int = 500, **kwargs: Any) -> None:
+        state = request_span(self.request) if layer.enabled else None
+        if state is None or state.finished:
+            return original(self, status_code, **kwargs)
+        with active(state):
+            return original(self, status_code, **kwargs)
+
+    return send_error
+
+
 def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
     @functools.wraps(original)
     def _handle_request_exception(self: RequestHandler, e: BaseException) -> None:
@@ -320,6 +332,7 @@ def _is_unwanted(config: TracingConfig, request: HTTPServerRequest) -> bool:
 HOOKS = [
     Patch(RequestHandler, "_execute", _execute_hook),
     Patch(RequestHandler, "finish", _finish_hook),
+    Patch(RequestHandler, "send_error", _send_error_hook),
     Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
     Patch(HandlerDelegate, "execute", _delegate_execute_hook),
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tornado.web import RequestHandler
 
 from tornado_opentracing import _hooks, _server, _spans, _tags
-from tornado_opentracing._config import TracingConfig, config_of
+from tornado_opentracing._config import TracingConfig, traced_config_of
 from tornado_opentracing._options import OptionValues, names
 
 if TYPE_CHECKING:
@@ -88,10 +88,7 @@ def trace(*arguments: Any) -> Any:
 
     That is the one in its settings, else the one given to ``init_tracing``, else :func:`opentracing.global_tracer`.
     """
-    return _trace(lambda handler: config_of(handler.application) or _UNCONFIGURED, (), arguments)
-
-
-_UNCONFIGURED = TracingConfig(None, {})
+    return _trace(lambda handler: traced_config_of(handler.application), (), arguments)
 
 
 def _trace(config_for: _ConfigFor, attributes: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:

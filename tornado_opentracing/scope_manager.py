@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, cast
 
 from opentracing import Scope, ScopeManager, Span
 
@@ -57,13 +57,23 @@ class ContextVarsScopeManager(ScopeManager):
     def active(self) -> Scope | None:
         """The scope that is active in the current context, or ``None``."""
         scope = self._top.get()
-        return self._settle() if scope is not None and scope.closed else scope
+        if scope is not None and scope.closed:
+            scope = self._settle()
+        return None if scope is None or scope.is_cut else scope
 
     def _settle(self) -> _Scope | None:
-        """Drop the scopes that were opened in this context and closed in another; return what is then on top."""
+        """Tidy away the scopes on top that were closed in another context; return what is then on top."""
         scope = self._top.get()
-        while scope is not None and scope.closed and scope.restore():
-            scope = self._top.get()
+        while scope is not None and scope.closed:
+            if scope.restore():
+                scope = self._top.get()
+                continue
+            if scope.left_elsewhere:
+                # Inherited here: its span stays the parent of what this context does. But not the scope itself, which
+                # leads to all that lay below it: a chain of tasks would keep every span there ever was.
+                scope = _Remains(self, scope)
+                self._top.set(scope)
+            break
         return scope
 
 
@@ -75,15 +85,20 @@ class _Scope(Scope):
     (``ContextVar.reset`` refuses every other), so nothing else is kept to know that.
     """
 
+    is_cut = False
+    closed = False
+    _left = False
+    _waits_for: tuple[_Scope, ...] = ()
+    _waiting: tuple[_Scope, ...] = ()
+
     def __init__(self, manager: ContextVarsScopeManager, span: Span, finish_on_close: bool) -> None:
         self._manager: ContextVarsScopeManager = manager
         self._span: Span = span
         # list.pop is atomic: of two threads that close at once, one finishes the span.
         self._to_finish: list[Span] = [span] if finish_on_close else []
-        self._below: _Scope | None = manager._top.get()
+        below = manager._top.get()
+        self._below: _Scope | None = manager._settle() if below is not None and below.closed else below
         self._token: Token[_Scope | None] | None = manager._top.set(self)
-        self.closed = False
-        self._left = False
 
     def close(self) -> None:
         """End the active period; finish the span if that was asked for at activation.
@@ -95,11 +110,11 @@ class _Scope(Scope):
         if self.closed:
             return
         self.closed = True
-        if self._manager._top.get() is not self and self._is_covered():
-            return
-        scope: _Scope | None = self
-        while scope is not None:
-            scope = scope._leave()
+        if self._manager._top.get() is not self:
+            self._waits_for = self._above()
+            for scope in self._waits_for:
+                scope._waiting += (self,)
+        self._leave_if_last()
 
     def restore(self) -> bool:
         """Make active what was so before, if the current context is the one that opened this scope."""
@@ -113,30 +128,41 @@ class _Scope(Scope):
             return False
         return True
 
-    def _is_covered(self) -> bool:
-        """Whether a scope that is still open lies above this one in the current context."""
-        open_above = False
+    @property
+    def left_elsewhere(self) -> bool:
+        """Whether it was left for good in another context than the one that opened it."""
+        return self._left and self._token is not None
+
+    def _above(self) -> tuple[_Scope, ...]:
+        """The scopes above this one, in the current context, that are not left yet."""
+        above: tuple[_Scope, ...] = ()
         scope = self._manager._settle()
         while scope is not None and scope is not self:
-            open_above = open_above or not scope.closed
+            if not scope._left:
+                above += (scope,)
             scope = scope._below
-        return scope is self and open_above
+        return above if scope is self else ()
 
-    def _leave(self) -> _Scope | None:
-        """Leave the stack and finish the span; return the scope below if it waited for that."""
+    def _leave_if_last(self) -> None:
+        """Leave the stack unless a scope above is still there, and let those follow that waited for this one."""
+        leaving: list[_Scope] = [self]
+        while leaving:
+            scope = leaving.pop()
+            if scope._left or not all(above._left for above in scope._waits_for):
+                continue
+            scope._leave()
+            leaving += reversed(scope._waiting)
+            scope._waits_for = scope._waiting = ()
+
+    def _leave(self) -> None:
         self._left = True
-        below = self._below
         if self._manager._top.get() is self:
+            below = self._below
             if self.restore():
-                # Tasks that inherited this scope need it, but nothing below it: a chain of callbacks that each
-                # open a scope and schedule the next one would otherwise keep every span there ever was.
+                # Tasks that inherited this scope need it, but nothing below it.
                 self._below = None
             else:
                 self._manager._top.set(below)
-        self._finish()
-        return below if below is not None and below.closed and not below._left else None
-
-    def _finish(self) -> None:
         try:
             span = self._to_finish.pop()
         except IndexError:
@@ -147,8 +173,33 @@ class _Scope(Scope):
             logger.warning("finishing a span failed when its scope was closed", exc_info=True)
 
 
+class _Cut(_Scope):
+    """A layer in which nothing is active. What is opened above it and left there goes with it."""
+
+    is_cut = True
+
+    def __init__(self, manager: ContextVarsScopeManager) -> None:
+        super().__init__(manager, cast("Span", None), False)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.closed = True
+        self.restore()
+        self._leave_if_last()
+
+
+class _Remains(_Scope):
+    """What a context keeps of a scope that it inherited and that is closed for good."""
+
+    def __init__(self, manager: ContextVarsScopeManager, scope: _Scope) -> None:
+        self._manager = manager
+        self._span = scope._span
+        self.is_cut = scope.is_cut
+        self.closed = self._left = True
+        self._below = self._token = None
+
+
 class _Cleared:
-    """Context manager: a context variable is ``None`` within. What is set inside and left there goes too."""
+    """The same for a context variable of somebody else's, which is ``None`` within."""
 
     __slots__ = ("_token", "_variable")
 
@@ -174,16 +225,18 @@ class _OpenTelemetryCleared:
         self._token = sys.modules["opentelemetry.context"].attach(trace.set_span_in_context(trace.INVALID_SPAN))
 
     def __exit__(self, *exc_info: object) -> None:
-        sys.modules["opentelemetry.context"].detach(self._token)
+        # Not its detach(), which logs an error where it is called in another context.
+        with contextlib.suppress(ValueError):
+            sys.modules["opentelemetry.context"]._RUNTIME_CONTEXT.detach(self._token)
 
 
-def nothing_active(manager: ScopeManager) -> AbstractContextManager[None]:
+def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     """A context manager in which nothing is active in one scope manager, of the kinds that this package knows.
 
     Those are :class:`ContextVarsScopeManager`, the one of the same name in ``opentracing``, and OpenTelemetry's.
     """
     if isinstance(manager, ContextVarsScopeManager):
-        return _Cleared(manager._top)
+        return _Cut(manager)
     module = type(manager).__module__
     if module == "opentracing.scope_managers.contextvars":
         return _Cleared(sys.modules[module]._SCOPE)
