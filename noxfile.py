@@ -12,16 +12,16 @@ nox.options.error_on_missing_interpreters = False
 nox.options.error_on_external_run = True
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = nox.project.python_versions(PYPROJECT)
 
-#: Python x Tornado: what each Python can run, oldest and newest first among them.
-MATRIX = [
-    ("3.10", "6.0.4"),
-    ("3.10", "6.1"),
-    ("3.10", "6.4.2"),
-    ("3.11", "6.5.10"),
-    *((python, "6.6.1") for python in PYTHONS),
-]
+#: Which versions of Tornado run on each Python: the oldest there is, the last of each minor that many still use, the
+#: newest.
+TORNADOS = {
+    "3.10": ["6.0.4", "6.1", "6.4.2", "6.5.10"],
+    "3.11": ["6.1", "6.4.2", "6.5.10", "6.6.1"],
+    "3.12": ["6.4.2", "6.5.10", "6.6.1"],
+    "3.13": ["6.5.10", "6.6.1"],
+}
+MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado in tornados]
 
 
 @nox.session
