@@ -32,13 +32,15 @@ EFFECTIVE_URL = "http.effective_url"
 class ClientSpan(_spans.SpanLifecycle):
     """The span of one fetch, or of one WebSocket handshake."""
 
-    __slots__ = ("redirects",)
+    __slots__ = ("redirects", "request")
 
     answers = (HTTPClientError,)
 
     def __init__(self, span: Span, config: TracingConfig) -> None:
         super().__init__(span, config.options)
         self.redirects = 0
+        #: The caller's own request, where the caller gave one.
+        self.request: HTTPRequest | None = None
 
     def finish_with_error(self, error: BaseException) -> None:
         """Finish the span of a request that got no response."""
@@ -67,11 +69,13 @@ def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
                 future = original(self, request, raise_error, **kwargs)
             else:
                 setattr(own, _FETCH, state)
+                if isinstance(request, HTTPRequest):
+                    state.request = request
                 future = original(self, own, raise_error)
         except BaseException as error:
             state.finish_with_error(error)
             raise
-        watch(future, functools.partial(_done, state, request), state)
+        watch(future, functools.partial(_done, state), state)
         return future  # type: ignore[no-any-return]
 
     return fetch
@@ -100,7 +104,8 @@ def private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPRequ
             return None
         else:
             own = copy.copy(request)
-        own.headers = HTTPHeaders(own.headers)
+        # Of the caller's kind: Tornado finds what is wrong with a header in a dict later than in HTTPHeaders.
+        own.headers = HTTPHeaders(own.headers) if isinstance(own.headers, HTTPHeaders) else dict(own.headers)
     except Exception:
         return None
     # A fetch that waits for a place among max_clients is started by the one that ends, in that one's context.
@@ -112,6 +117,14 @@ def private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPRequ
 
 
 def _in_context(context: contextvars.Context, callback: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(callback):  # which curl_httpclient refuses, so it has to look like one
+
+        @functools.wraps(callback)
+        async def run_coroutine(*args: Any) -> Any:
+            return await context.run(asyncio.ensure_future, callback(*args))
+
+        return run_coroutine
+
     @functools.wraps(callback)
     def run(*args: Any) -> Any:
         result = context.run(callback, *args)
@@ -124,7 +137,11 @@ def _in_context(context: contextvars.Context, callback: Callable[..., Any]) -> C
 def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> ClientSpan | None:
     """Start the span of a request and inject it into the private copy."""
     tracer, options = config.tracer, config.options
-    span_tags = _tags.client_tags(own, url, method, options)
+    try:
+        span_tags = _tags.client_tags(own, url, method, options)
+    except Exception:
+        _spans.report("describing a fetch")
+        span_tags = {}
     span = _spans.start(tracer, str(method), span_tags)
     if span is None:
         return None
@@ -135,9 +152,12 @@ def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any)
 
 
 def watch(future: Any, done: Callable[[Any], None], state: ClientSpan) -> None:
-    """Call back when the future is done, before the caller can see its outcome: as the first of its callbacks."""
+    """Call back when the future is done, before the caller's own callbacks."""
     try:
-        future.add_done_callback(done)
+        if future.done():
+            done(future)
+        else:
+            future.add_done_callback(done)
     except Exception:  # somebody else's fetch, beneath ours, that returns no future
         _spans.report("watching a fetch")
         state.finish(None, None)
@@ -151,7 +171,7 @@ def outcome_of(future: Future[Any]) -> BaseException | None:
     return future._exception
 
 
-def _done(state: ClientSpan, request: str | HTTPRequest, future: Future[HTTPResponse]) -> None:
+def _done(state: ClientSpan, future: Future[HTTPResponse]) -> None:
     raised = outcome_of(future)
     response = future.result() if raised is None else getattr(raised, "response", None)
     if not isinstance(response, HTTPResponse):
@@ -160,8 +180,8 @@ def _done(state: ClientSpan, request: str | HTTPRequest, future: Future[HTTPResp
         else:
             state.finish(None, None)
         return
-    if isinstance(request, HTTPRequest):
-        response.request = request
+    if state.request is not None:
+        response.request = state.request
     error = raised or response.error
     if error is not None:
         state.fail(error)
@@ -182,4 +202,16 @@ def _response_tags(state: ClientSpan, response: HTTPResponse) -> dict[str, Any]:
     return found
 
 
-HOOKS = [Patch(AsyncHTTPClient, "fetch", _fetch_hook)]
+def _response_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def __init__(self: HTTPResponse, request: HTTPRequest, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, request, *args, **kwargs)
+        # Not left to _done: a future that is done already is not waited for, and its callbacks come later.
+        state = getattr(self.request, _FETCH, None) if layer.enabled else None
+        if state is not None and state.request is not None:
+            self.request = state.request
+
+    return __init__
+
+
+HOOKS = [Patch(AsyncHTTPClient, "fetch", _fetch_hook), Patch(HTTPResponse, "__init__", _response_hook)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,17 @@ class ProcessDefaults:
 
     tracing: TracingConfig | None = None
     client: TracingConfig | None = None
-    newest_application: Callable[[], Application | None] = lambda: None
+    applications: list[weakref.ref[Application]] = dataclasses.field(default_factory=list)
+
+    def add_application(self, application: Application) -> None:
+        """Remember an Application, for as long as it lives."""
+        self.applications = [reference for reference in self.applications if reference() is not None]
+        self.applications.append(weakref.ref(application))
+
+    @property
+    def newest_application(self) -> Application | None:
+        """The newest Application that is still there."""
+        return next((found for reference in reversed(self.applications) if (found := reference()) is not None), None)
 
 
 process = ProcessDefaults()
@@ -123,13 +133,16 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
 
 def client_config() -> TracingConfig | None:
     """The configuration for a fetch that is made now; ``None`` if it is not to be traced."""
-    config = application_config.get()
-    if config is None:
-        config = process.client or process.tracing
-        if config is not None and config.own_tracer is None:
-            newest = process.newest_application()
-            config = (newest and config_of(newest)) or config
+    config = application_config.get() or _outside_of_requests()
     return config if config is not None and config.options.trace_client else None
+
+
+def _outside_of_requests() -> TracingConfig | None:
+    config = process.client or process.tracing
+    if config is None or config.own_tracer is not None:
+        return config
+    newest = process.newest_application
+    return (newest and config_of(newest)) or config
 
 
 def _make_tracer(make_tracer: Any, parameters: Any) -> Tracer:

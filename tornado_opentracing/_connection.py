@@ -18,11 +18,21 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing import _server, _spans
 from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing.scope_manager import nothing_active
 
 
 @contextmanager
-def noting(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[None]:
-    """An exception that leaves this is one that nobody handled."""
+def _running(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[None]:
+    """What runs in this belongs to the request: its span is active, and an exception that leaves it is noted.
+
+    What it leaves active must not stay in the connection's context, where the next request would find it.
+    """
+    with nothing_active(state.config.tracer.scope_manager), _server.active(state), _noting(state, handler):
+        yield
+
+
+@contextmanager
+def _noting(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
@@ -41,10 +51,10 @@ def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call
         )
     except Exception:
         _spans.report("logging on a span")
-    with _server.active(state):
+    state.connection_closed = True
+    with _running(state, handler):
         try:
-            with noting(state, handler):
-                call()
+            call()
         finally:
             body = getattr(handler.request, "_body_future", None)
             # Nobody goes on with the request: _execute is over, or waits for a body that will not come (an

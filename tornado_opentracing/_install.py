@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +49,13 @@ def init_tracing(
 def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCallback | None = None) -> None:
     """Trace the fetches of ``AsyncHTTPClient``, without tracing any Application.
 
-    :param tracer: an OpenTracing tracer; ``None`` means :func:`opentracing.global_tracer`, looked up at each fetch.
+    :param tracer: an OpenTracing tracer; ``None`` means the one given to :func:`init_tracing`, else the newest
+        Application's, else :func:`opentracing.global_tracer`, looked up at each fetch.
     :param start_span_cb: ``callback(span, request)``, as for :func:`init_tracing`.
     :raises TypeError: an argument has the wrong type; the message names it.
     """
+    if tracer is None and process.tracing is not None:
+        tracer = process.tracing.own_tracer
     process.client = TracingConfig(tracer, {"start_span_cb": start_span_cb})
     _hooks.CLIENT.install()
 
@@ -66,7 +68,7 @@ def remove_tracing() -> None:
     hooks that it needs.
     """
     process.tracing = process.client = None
-    process.newest_application = lambda: None
+    process.applications = []
     for hooks in _ALL_HOOKS:
         hooks.remove()
 
@@ -77,7 +79,7 @@ def _application_init_hook(original: Callable[..., None], layer: Layer) -> Calla
         original(self, *args, **kwargs)
         if layer.enabled and process.tracing is not None:
             resolve(self, process.tracing)
-            process.newest_application = weakref.ref(self)
+            process.add_application(self)
 
     return __init__
 

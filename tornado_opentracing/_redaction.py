@@ -48,7 +48,7 @@ _SECRET_HEADER = re.compile(
     r"auth|cookie|token|secret|passw|pwd|api-?key|access-?key|private-?key|session|credential|signature|jwt",
     re.IGNORECASE,
 )
-_USER_INFO = re.compile(r"^([a-z][a-z0-9+.-]*:)?//[^/?#]*@", re.IGNORECASE)
+_USER_INFO = re.compile(r"^((?:[a-z][a-z0-9+.-]*:)?//)?[^/?#]*@", re.IGNORECASE)
 _PARAM = re.compile(r"([?&;#])([^=&;#]*)=[^&;#]*")
 # The same two within running text, where a URL ends at a blank or a quotation mark.
 _USER_INFO_IN_TEXT = re.compile(r"""\b([a-z][a-z0-9+.-]*://)[^/?#\s"'<>]*@""", re.IGNORECASE)
@@ -58,7 +58,7 @@ _PARAM_IN_TEXT = re.compile(r"""([?&;#])([^=&;#\s"'<>]*)=[^&;#\s"'<>]*""")
 def redact_url(url: str, params: Collection[str]) -> str:
     """A URL without user name and password, and without the values of the parameters named."""
     if "@" in url:
-        url = _USER_INFO.sub(r"\1//", url)
+        url = _USER_INFO.sub(r"\1", url)
     return _redact_params(_PARAM, url, params) if "=" in url else url
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tornado.routing import PathMatches, RuleRouter
+from tornado.routing import PathMatches, Rule, RuleRouter
 from tornado.web import Application, ErrorHandler, RequestHandler
 
 from tornado_opentracing._patching import Layer, Patch
@@ -52,7 +52,9 @@ def template(pattern: str) -> str:
     ``/story/(?P<story_id>\d+)$`` gives ``/story/{story_id}``, ``/a/(\d+)/(\w+)`` gives ``/a/{0}/{1}``. What Tornado
     cannot reverse (alternatives, optional parts) stays in the template as it is written. This never raises.
     """
-    end = len(pattern) - (pattern.endswith("$") and not pattern.endswith(r"\$"))
+    stripped = pattern.removesuffix("$")
+    is_escaped = (len(stripped) - len(stripped.rstrip("\\"))) % 2 == 1
+    end = len(pattern if is_escaped else stripped)
     result: list[str] = []
     groups = 0
     position = 1 if pattern.startswith("^") else 0
@@ -124,6 +126,15 @@ def _after_group(pattern: str, position: int) -> int:
     return position
 
 
+def _remember(rule: Rule, request: HTTPServerRequest) -> None:
+    """Keep the innermost path pattern: it was matched against the whole path, and is the first to get here."""
+    seen = request.__dict__
+    if isinstance(rule.target, (RuleRouter, Application)) and _PATTERN not in seen:
+        return  # nothing matched in there: it answers with a 404 of its own
+    if seen.get(_PATTERN) is None:
+        seen[_PATTERN] = rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None
+
+
 def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     # Tornado's own loop (the same from 6.0 to 6.6), told which rule it stopped at: to find that out afterwards would
     # mean to match every pattern a second time.
@@ -138,9 +149,7 @@ def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
                     target_params["target_kwargs"] = rule.target_kwargs
                 delegate = self.get_target_delegate(rule.target, request, **target_params)
                 if delegate is not None:
-                    # The innermost pattern is matched against the whole path, and sees its delegate first.
-                    if isinstance(rule.matcher, PathMatches) and not hasattr(request, _PATTERN):
-                        setattr(request, _PATTERN, rule.matcher.regex.pattern)
+                    _remember(rule, request)
                     return delegate
         return None
 

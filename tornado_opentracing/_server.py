@@ -29,7 +29,7 @@ _SPAN = "_tornado_opentracing"
 class RequestSpan(_spans.SpanLifecycle):
     """The span of one request."""
 
-    __slots__ = ("awaits_finish", "config")
+    __slots__ = ("awaits_finish", "config", "connection_closed")
 
     answers = (HTTPError, Finish)
 
@@ -37,6 +37,7 @@ class RequestSpan(_spans.SpanLifecycle):
         super().__init__(span, config.options)
         self.config = config
         self.awaits_finish = False
+        self.connection_closed = False
 
     def finish_for(self, handler: RequestHandler) -> None:
         """Finish the span with what the handler's response became."""
@@ -74,12 +75,16 @@ def start_request_span(
 ) -> RequestSpan | None:
     """Start the span of a request, as a child of what its headers carry, else as a root."""
     tracer, options = config.tracer, config.options
-    span_tags = _tags.server_tags(request, options)
-    route = _routes.route_of(request)
-    if route is not None:
-        span_tags[_tags.ROUTE] = route
-    if attribute_names:
-        span_tags.update(_tags.attribute_tags(request, attribute_names, options))
+    try:
+        span_tags = _tags.server_tags(request, options)
+        route = _routes.route_of(request)
+        if route is not None:
+            span_tags[_tags.ROUTE] = route
+        if attribute_names:
+            span_tags.update(_tags.attribute_tags(request, attribute_names, options))
+    except Exception:
+        _spans.report("describing a request")
+        span_tags = {}
     parent = _spans.extract(tracer, request.headers)
     span = _spans.start(tracer, operation_name, span_tags, parent=parent, is_root=True)
     if span is None:
@@ -165,7 +170,7 @@ def sent_status(handler: RequestHandler) -> int | None:
 
 def executed(state: RequestSpan, handler: RequestHandler) -> None:
     """``_execute`` is over: end the span, unless ``finish()`` is still to be called."""
-    if handler._finished or handler._auto_finish or state.has_failed:
+    if handler._finished or handler._auto_finish or state.has_failed or state.connection_closed:
         state.finish_for(handler)
     else:
         state.awaits_finish = True
@@ -290,7 +295,8 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             excluded = _is_unwanted(config, self.request)
             setattr(self.request, _SPAN, _EXCLUDED if excluded else None)
             config = _EXCLUDED.config if excluded else config
-        if config is process.tracing:
+        # A connection inherits the context in which listen() was called, which may be another Application's.
+        if config is process.tracing and application_config.get() is None:
             return _construct_and_execute(config, self)
         # The handler's task inherits this; a request that is traced by nobody needs no more.
         token = application_config.set(config)

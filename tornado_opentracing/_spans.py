@@ -17,7 +17,7 @@ from opentracing import Format, SpanContextCorruptedException, logs, tags
 from tornado_opentracing import _redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
     from opentracing import Reference, Scope, Span, SpanContext, Tracer
     from tornado.httputil import HTTPHeaders
@@ -198,20 +198,25 @@ def _raises_for_absence(tracer: Tracer) -> bool:
 
 # What Tornado and HTTP allow in a header; anything else would make the application's own message fail.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
-def inject(tracer: Tracer, span: Span, headers: HTTPHeaders) -> None:
+def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> None:
     """Write the span's context into headers, in place of what they carried."""
     carrier: dict[Any, Any] = {}
     try:
         tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
-        for name, value in carrier.items():
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
-        headers.update(carrier)
     except Exception:
         report("injecting a span")
+        return
+    for name, value in carrier.items():
+        # One by one: a baggage item that HTTP cannot carry must not cost the trace its continuation.
+        try:
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
+            headers[name] = value
+        except Exception:
+            report("injecting a header")
 
 
 def set_tags(span: Span, values: dict[str, Any]) -> None:

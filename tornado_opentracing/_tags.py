@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentracing import tags
+from tornado.httputil import HTTPHeaders
 
 from tornado_opentracing import _redaction, _spans
 
 if TYPE_CHECKING:
     from tornado.httpclient import HTTPRequest
-    from tornado.httputil import HTTPHeaders, HTTPServerRequest
+    from tornado.httputil import HTTPServerRequest
 
     from tornado_opentracing._options import Options
 
@@ -40,11 +41,12 @@ def server_tags(request: HTTPServerRequest, options: Options) -> dict[str, Any]:
 
 def client_tags(request: HTTPRequest | None, url: Any, method: Any, options: Options) -> dict[str, Any]:
     """The tags of a client span; the request is ``None`` where the arguments of the fetch make none."""
+    url = url.decode("latin-1") if isinstance(url, bytes) else str(url)
     found = {
         tags.COMPONENT: COMPONENT,
         tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT,
         tags.HTTP_METHOD: method,
-        tags.HTTP_URL: _redaction.redact_url(str(url), options.redacted_query_params),
+        tags.HTTP_URL: _redaction.redact_url(url, options.redacted_query_params),
         **_server_at(url),
     }
     if request is not None and options.traced_request_headers:
@@ -52,18 +54,19 @@ def client_tags(request: HTTPRequest | None, url: Any, method: Any, options: Opt
     return found
 
 
-def header_tags(prefix: str, headers: HTTPHeaders, names: Iterable[str], options: Options) -> dict[str, str]:
+def header_tags(prefix: str, headers: Mapping[str, str], names: Iterable[str], options: Options) -> dict[str, str]:
     """The headers of these names as tags: several values in one tag, secrets redacted, none where there is none."""
     result = {}
+    pairs = list(headers.get_all() if isinstance(headers, HTTPHeaders) else headers.items())
     for name in names:
-        values = headers.get_list(name)
+        values = [str(value) for key, value in pairs if key.lower() == name.lower()]
         if values:
             is_secret = _redaction.is_secret_header(name, options.unredacted_headers)
             result[f"{prefix}{name.lower()}"] = _redaction.REDACTED if is_secret else ", ".join(values)
     return result
 
 
-def _server_at(url: Any) -> dict[str, Any]:
+def _server_at(url: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)

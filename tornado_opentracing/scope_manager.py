@@ -70,7 +70,7 @@ class ContextVarsScopeManager(ScopeManager):
                 continue
             if scope.left_elsewhere:
                 # Inherited here: its span stays the parent of what this context does. But not the scope itself, which
-                # leads to all that lay below it: a chain of tasks would keep every span there ever was.
+                # for the sake of the context that opened it still leads to all that lay below it.
                 scope = _Remains(self, scope)
                 self._top.set(scope)
             break
@@ -126,6 +126,8 @@ class _Scope(Scope):
         except ValueError:
             self._token = token
             return False
+        if self._left:
+            self._below = None
         return True
 
     @property
@@ -156,13 +158,13 @@ class _Scope(Scope):
 
     def _leave(self) -> None:
         self._left = True
-        if self._manager._top.get() is self:
-            below = self._below
-            if self.restore():
-                # Tasks that inherited this scope need it, but nothing below it.
-                self._below = None
-            else:
-                self._manager._top.set(below)
+        below = self._below
+        if self._manager._top.get() is self and not self.restore():
+            self._manager._top.set(below)
+        if self._token is None:
+            # Tasks that inherited this scope need it, but nothing below it: a chain of tasks or callbacks would
+            # otherwise keep every span there ever was.
+            self._below = None
         try:
             span = self._to_finish.pop()
         except IndexError:
