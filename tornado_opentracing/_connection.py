@@ -52,15 +52,16 @@ def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call
     except Exception:
         _spans.report("logging on a span")
     state.connection_closed = True
-    with _running(state, handler):
-        try:
+    state.is_unanswered = _server.sent_status(handler) is None
+    try:
+        with _running(state, handler):
             call()
-        finally:
-            body = getattr(handler.request, "_body_future", None)
-            # Nobody goes on with the request: _execute is over, or waits for a body that will not come (an
-            # application that overrides on_connection_close without calling super leaves it waiting for ever).
-            if state.awaits_finish or (body is not None and not body.done()):
-                state.finish_for(handler)
+    finally:
+        body = getattr(handler.request, "_body_future", None)
+        # Nobody goes on with the request: _execute is over, or waits for a body that will not come (an application
+        # that overrides on_connection_close without calling super leaves it waiting for ever).
+        if state.awaits_finish or (body is not None and not body.done()):
+            state.finish_for(handler)
 
 
 def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
@@ -69,23 +70,13 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
         if state is None or state.finished:
             return original(self, data)
-        scope = _server.active(state)
-        with scope:
-            try:
-                result = original(self, data)
-            except BaseException as error:
-                _server.note(state, self.handler, error)
-                raise
-        return received(state, scope, self.handler, result) if inspect.isawaitable(result) else result
+        with _running(state, self.handler):
+            result = original(self, data)
+        return received(state, self.handler, result) if inspect.isawaitable(result) else result
 
-    async def received(
-        state: _server.RequestSpan, scope: _server.active, handler: RequestHandler, result: Awaitable[None]
-    ) -> None:
-        try:
-            await scope.wrap(result)
-        except BaseException as error:
-            _server.note(state, handler, error)
-            raise
+    async def received(state: _server.RequestSpan, handler: RequestHandler, result: Awaitable[None]) -> None:
+        with _running(state, handler):
+            await result
 
     return data_received
 

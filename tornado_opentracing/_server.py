@@ -29,7 +29,7 @@ _SPAN = "_tornado_opentracing"
 class RequestSpan(_spans.SpanLifecycle):
     """The span of one request."""
 
-    __slots__ = ("awaits_finish", "config", "connection_closed")
+    __slots__ = ("awaits_finish", "config", "connection_closed", "is_unanswered")
 
     answers = (HTTPError, Finish)
 
@@ -38,6 +38,7 @@ class RequestSpan(_spans.SpanLifecycle):
         self.config = config
         self.awaits_finish = False
         self.connection_closed = False
+        self.is_unanswered = False
 
     def finish_for(self, handler: RequestHandler) -> None:
         """Finish the span with what the handler's response became."""
@@ -46,7 +47,7 @@ class RequestSpan(_spans.SpanLifecycle):
         names = self.options.traced_response_headers
         if names:
             _spans.set_tags(self.span, _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options))
-        self.finish(sent_status(handler), handler)
+        self.finish(None if self.is_unanswered else sent_status(handler), handler)
 
 
 #: Stands in the place of a request's span where the request is excluded: there is nothing to do any more.
@@ -170,7 +171,7 @@ def sent_status(handler: RequestHandler) -> int | None:
 
 def executed(state: RequestSpan, handler: RequestHandler) -> None:
     """``_execute`` is over: end the span, unless ``finish()`` is still to be called."""
-    if handler._finished or handler._auto_finish or state.has_failed or state.connection_closed:
+    if handler._finished or handler._auto_finish or state.has_error or state.connection_closed:
         state.finish_for(handler)
     else:
         state.awaits_finish = True
@@ -315,7 +316,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
                 name = _class_operation_name(config, delegate.application, request, handler_class)
                 state = start_request_span(config, request, name, config.options.traced_attributes)
                 if state is not None:
-                    state.fail(error)
+                    state.fail(error, can_answer=False)
                     state.finish(None, None)
             raise
 

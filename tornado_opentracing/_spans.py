@@ -49,7 +49,7 @@ def report(doing: str) -> None:
 class SpanLifecycle:
     """A span from start to finish; which event finishes it does not matter, the first one does."""
 
-    __slots__ = ("_error", "finished", "options", "span")
+    __slots__ = ("_error", "_failed", "finished", "options", "span")
 
     #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
@@ -59,22 +59,21 @@ class SpanLifecycle:
         self.options = options
         self.finished = False
         self._error: BaseException | None = None
+        self._failed = False
 
-    def fail(self, error: BaseException) -> None:
-        """Note an exception; the first that is a failure counts."""
-        if self._error is None or isinstance(self._error, self.answers):
+    def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
+        """Note an exception; the first that is a failure counts.
+
+        :param can_answer: whether one of :attr:`answers` is answered, and so is no failure by itself.
+        """
+        if not self._failed:
             self._error = error
+            self._failed = not (can_answer and isinstance(error, self.answers))
 
     @property
-    def has_failed(self) -> bool:
+    def has_error(self) -> bool:
         """Whether an exception was noted."""
         return self._error is not None
-
-    def is_failure(self, status: int | None) -> bool:
-        """Whether the outcome is an error: a status of 500 or above, or an exception that was not answered."""
-        if status is not None and status >= 500:
-            return True
-        return self._error is not None and (status is None or not isinstance(self._error, self.answers))
 
     def finish(self, status: int | None, outcome: object | None) -> None:
         """Write the outcome onto the span and finish it; every call but the first does nothing.
@@ -85,8 +84,9 @@ class SpanLifecycle:
         if self.finished:
             return
         self.finished = True
+        failed = self._failed or (status is not None and status >= 500)
         # The exception's traceback leads back here through frames that hold this object.
-        error, failed, self._error = self._error, self.is_failure(status), None
+        error, self._error = self._error, None
         span = self.span
         try:
             if status is not None:
