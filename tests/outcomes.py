@@ -509,7 +509,7 @@ class Answers503ToHTTPError(_AnswersWith):
 _answers_cancellation = tornado.version_info >= (6, 6)
 
 
-@outcome(500 if _answers_cancellation else None, None if _answers_cancellation else asyncio.CancelledError, error=True)
+@outcome(500 if _answers_cancellation else None, asyncio.CancelledError)
 class IsCancelled(RequestHandler):
     async def get(self) -> None:
         task = asyncio.current_task()

@@ -389,7 +389,7 @@ class RaisesInClose(Returns):
         raise UnhandledError("oops")
 
 
-class RaisesInCloseLater(AnswersLater):
+class RaisesInCloseLater(AnswersTooLate):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         raise UnhandledError("oops")

@@ -231,9 +231,9 @@ class Decorated(RequestHandler):
 
 
 class Late(RequestHandler):
-    _auto_finish = False
-
     async def get(self) -> None:
+        self._auto_finish = False
+
         async def later() -> None:
             await self.settings["fetch"]()
             await self.finish("late")

@@ -54,14 +54,14 @@ class NotFoundInPrepare(RequestHandler):
 class Dav(RequestHandler):
     """What Tornado's documentation of ``SUPPORTED_METHODS`` suggests."""
 
-    SUPPORTED_METHODS = (*RequestHandler.SUPPORTED_METHODS, "PROPFIND")  # type: ignore[assignment]
+    SUPPORTED_METHODS = (*RequestHandler.SUPPORTED_METHODS, "PROPFIND")
 
     def propfind(self) -> None:
         self.write("found")
 
 
 class ReadOnly(Story):
-    SUPPORTED_METHODS = ("GET",)  # type: ignore[assignment]
+    SUPPORTED_METHODS = ("GET",)
 
     def post(self) -> None:
         raise AssertionError("Tornado does not call this")
@@ -301,12 +301,11 @@ async def test_the_name_given_by_a_callable_is_the_one_that_a_sampler_sees(
     recorder: Recorder, servers: Servers, client: AsyncHTTPClient
 ) -> None:
     seen: list[str] = []
-    init_tracing(
-        recorder.tracer,
-        operation_name=lambda _: "named",
-        trace_client=False,
-        start_span_cb=lambda span, _: seen.append(span.operation_name),
-    )
+
+    def look(span: Any, request: object) -> None:
+        seen.append(span.operation_name)
+
+    init_tracing(recorder.tracer, operation_name=lambda _: "named", trace_client=False, start_span_cb=look)
     await name_of(application(), "GET", "/story/1", recorder, servers, client)
     assert seen == ["named"]
 

@@ -16,8 +16,8 @@ from serving import connection, only_span, settled
 from support import Recorder, Servers
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.httputil import HTTPServerRequest
-from tornado.routing import AnyMatches, HostMatches, PathMatches, Router, Rule, RuleRouter
-from tornado.web import Application, ErrorHandler, FallbackHandler, HTTPError, RequestHandler, URLSpec, url
+from tornado.routing import AnyMatches, HostMatches, PathMatches, Router, Rule, RuleRouter, URLSpec
+from tornado.web import Application, ErrorHandler, FallbackHandler, HTTPError, RequestHandler, url
 from tornado.websocket import WebSocketHandler, websocket_connect
 from tornado.wsgi import WSGIContainer
 
@@ -151,9 +151,11 @@ def test_what_tornado_can_reverse_has_the_template_that_it_reverses_to(
         pattern += f"(?P<g{number}>{body})" if named else f"({body})"
         pattern += re.escape(literal)
     matches = PathMatches(pattern)
-    assume(matches._path is not None)
+    reverse = matches._path
+    assume(reverse is not None)
+    assert reverse is not None
     placeholders = [f"{{g{n}}}" if named else f"{{{n}}}" for n in range(len(rest))]
-    assert template(matches.regex.pattern) == matches._path % tuple(placeholders)
+    assert template(matches.regex.pattern) == reverse % tuple(placeholders)
 
 
 # On live requests.
@@ -196,9 +198,11 @@ async def test_the_route_is_there_when_the_span_starts(
     recorder: Recorder, servers: Servers, client: AsyncHTTPClient
 ) -> None:
     seen: list[str] = []
-    init_tracing(
-        recorder.tracer, trace_client=False, start_span_cb=lambda span, _: seen.append(span.tags["http.route"])
-    )
+
+    def look(span: Any, request: object) -> None:
+        seen.append(span.tags["http.route"])
+
+    init_tracing(recorder.tracer, trace_client=False, start_span_cb=look)
     await client.fetch(servers.start(Application([(r"/(\d+)", Hello)])) + "/1")
     assert seen == ["/{0}"]
 
@@ -260,7 +264,7 @@ class Own(Router):
 @pytest.mark.parametrize(
     "target",
     [
-        lambda: Application(),
+        Application,
         lambda: Application([(r"/else", Hello)]),
         lambda: Application(default_handler_class=Hello),
         lambda: Application([(HostMatches(r".*"), Hello)]),
@@ -307,7 +311,7 @@ async def test_requests_of_several_hosts_have_their_hosts_routes(recorder: Recor
 
 
 class Refusing(RequestHandler):
-    SUPPORTED_METHODS = ("GET",)  # type: ignore[assignment]
+    SUPPORTED_METHODS = ("GET",)
 
     def initialize(self, **kwargs: Any) -> None:
         if kwargs:

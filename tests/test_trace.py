@@ -64,6 +64,15 @@ async def test_a_traced_handler_has_one_finished_span_that_tells_its_outcome(
     assert "ended span" not in caplog.text
 
 
+@pytest.mark.parametrize("outcome", TRACED_OUTCOMES.values(), ids=TRACED_OUTCOMES)
+async def test_a_traced_handler_has_no_second_span_where_every_request_is_traced(
+    outcome: Outcome, recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    init_tracing(recorder.tracer, trace_client=False)
+    handler = decorated(outcome.handler, TornadoTracing(recorder.tracer).trace, outcome.method.lower())
+    outcome.check(await outcome.of(outcome.application(handler), recorder, servers, client))
+
+
 async def test_a_handler_that_is_not_decorated_has_no_span(
     recorder: Recorder, servers: Servers, client: AsyncHTTPClient
 ) -> None:
@@ -459,6 +468,26 @@ async def test_a_traced_handler_that_is_cancelled_from_outside_has_one_finished_
         tasks[0].cancel()
         span = await only_span(each_recorder)
     assert (span.name, span.is_error) == ("Waiting", True)
+
+
+async def test_the_very_first_traced_request_ends_when_its_client_leaves(
+    each_recorder: Recorder, servers: Servers
+) -> None:
+    """The connection has made its arrangements by the time the method is called: decorating must do for that."""
+    called: list[RequestHandler] = []
+
+    class Postponing(RequestHandler):
+        @TornadoTracing(each_recorder.tracer).trace
+        def get(self) -> None:
+            self._auto_finish = False
+            called.append(self)
+
+    async with connection(servers.start(Application([("/", Postponing)]))) as opened:
+        opened.send("GET / HTTP/1.1\nHost: localhost\n\n")
+        await until(lambda: called)
+        assert each_recorder.finished == []
+    span = await only_span(each_recorder)
+    assert (span.name, span.status, span.is_error) == ("Postponing", None, False)
 
 
 async def test_a_traced_handler_that_handles_its_exception_is_no_error(

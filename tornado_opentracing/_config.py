@@ -150,14 +150,15 @@ def _make_tracer(make_tracer: Any, parameters: Any) -> Tracer:
     if isinstance(make_tracer, str):
         try:
             make_tracer = import_object(make_tracer)
-        except ImportError as error:
-            raise ImportError(f"{name}: {error}") from error
+        except Exception as error:  # of the module's own too
+            raise ImportError(f"{name}: cannot import {make_tracer!r}: {error}") from error
     if not callable(make_tracer):
         raise TypeError(f"{name} must be callable or a dotted name, not {make_tracer!r}")
     if parameters is not None and not isinstance(parameters, Mapping):
         raise TypeError(f"{PREFIX}tracer_parameters must be a dict, not {parameters!r}")
     tracer: Tracer = make_tracer(**(parameters or {}))
     check_tracer(tracer, f"the result of {name}")
+    warn_if_unfit(tracer)
     return tracer
 
 
@@ -175,9 +176,13 @@ _warned: weakref.WeakSet[ScopeManager] = weakref.WeakSet()
 
 
 def check_tracer(tracer: Any, name: str) -> None:
-    """Refuse what is no tracer; warn, once for each scope manager, of one that loses spans under asyncio."""
+    """Refuse what is no tracer."""
     if isinstance(tracer, type) or not all(hasattr(tracer, attribute) for attribute in _TRACER_HAS):
         raise TypeError(f"{name} must be an OpenTracing tracer, not {tracer!r}")
+
+
+def warn_if_unfit(tracer: Tracer) -> None:
+    """Warn, once for each scope manager, of one that loses spans under asyncio; for a caller two frames up."""
     manager = tracer.scope_manager
     unfit = [c.__name__ for c in type(manager).__mro__ if f"{c.__module__}.{c.__qualname__}" in _UNFIT]
     if unfit and manager not in _warned:
@@ -186,5 +191,5 @@ def check_tracer(tracer: Any, name: str) -> None:
             f"{unfit[0]} does not follow asyncio's tasks: spans of concurrent requests get wrong parents. Give the "
             "tracer scope_manager=tornado_opentracing.ContextVarsScopeManager() instead.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=3,
         )

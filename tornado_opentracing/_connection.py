@@ -36,7 +36,7 @@ def _noting(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[Non
     try:
         yield
     except BaseException as error:
-        _server.note(state, handler, error)
+        _server.note(state, handler, error, can_answer=False)
         raise
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application
 
 from tornado_opentracing import _hooks
-from tornado_opentracing._config import TracingConfig, process, resolve
+from tornado_opentracing._config import TracingConfig, process, resolve, warn_if_unfit
 from tornado_opentracing._options import OptionValues
 from tornado_opentracing._patching import Layer, Patch
 
@@ -42,6 +42,7 @@ def init_tracing(
     Warns with a ``RuntimeWarning``, once, of a tracer whose scope manager does not follow asyncio's tasks.
     """
     process.tracing = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
+    warn_if_unfit(process.tracing.tracer)
     for hooks in _ALL_HOOKS:
         hooks.install()
 
@@ -57,6 +58,7 @@ def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCa
     if tracer is None and process.tracing is not None:
         tracer = process.tracing.own_tracer
     process.client = TracingConfig(tracer, {"start_span_cb": start_span_cb})
+    warn_if_unfit(process.client.tracer)
     _hooks.CLIENT.install()
 
 

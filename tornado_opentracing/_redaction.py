@@ -45,7 +45,7 @@ DEFAULT_QUERY_PARAMS = frozenset(
 )
 
 _SECRET_HEADER = re.compile(
-    r"auth|cookie|token|secret|passw|pwd|api-?key|access-?key|private-?key|session|credential|signature|jwt",
+    r"auth|cookie|token|secret|passw|passphrase|pwd|apikey|session|credential|signature|jwt|(?:^|[-_])keys?(?:$|[-_])",
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"^((?:[a-z][a-z0-9+.-]*:)?//)?[^/?#]*@", re.IGNORECASE)

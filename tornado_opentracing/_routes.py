@@ -29,20 +29,22 @@ def forget(request: HTTPServerRequest) -> None:
     request.__dict__.pop(_PATTERN, None)
 
 
-def operation_by_route(request: HTTPServerRequest, application: Application, handler_class: type) -> str:
+def operation_by_route(
+    request: HTTPServerRequest, application: Application, handler_class: type[RequestHandler]
+) -> str:
     """An operation name of low cardinality: the method and the route's template, or what stands for it."""
     method = request.method or ""
-    if method not in RequestHandler.SUPPORTED_METHODS:
-        return "_OTHER method_not_allowed"
-    function = getattr(handler_class, method.lower(), None)
-    if function is RequestHandler._unimplemented_method and not issubclass(handler_class, ErrorHandler):
-        return f"{method} method_not_allowed"
+    if method not in handler_class.SUPPORTED_METHODS:
+        known = method if method in RequestHandler.SUPPORTED_METHODS else "_OTHER"
+        return f"{known} method_not_allowed"
     route = route_of(request)
-    if route is not None:
-        return f"{method} {route}"
-    if handler_class in (ErrorHandler, application.settings.get("default_handler_class")):
+    if route is None and handler_class in (ErrorHandler, application.settings.get("default_handler_class")):
         return f"{method} not_found"
-    return f"{method} {handler_class.__name__}"
+    function = getattr(handler_class, method.lower(), None)
+    answers_in_prepare = handler_class.prepare is not RequestHandler.prepare
+    if function is RequestHandler._unimplemented_method and not answers_in_prepare:
+        return f"{method} method_not_allowed"
+    return f"{method} {route or handler_class.__name__}"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -6,7 +6,9 @@ whatever task or callback it is called in; ``_execute`` ends it where ``finish()
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
@@ -45,7 +47,7 @@ class RequestSpan(_spans.SpanLifecycle):
         if self.finished:
             return
         names = self.options.traced_response_headers
-        if names:
+        if names and handler._headers_written and not self.is_unanswered:
             _spans.set_tags(self.span, _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options))
         self.finish(None if self.is_unanswered else sent_status(handler), handler)
 
@@ -177,13 +179,10 @@ def executed(state: RequestSpan, handler: RequestHandler) -> None:
         state.awaits_finish = True
 
 
-def note(state: RequestSpan, handler: RequestHandler, error: BaseException) -> None:
+def note(state: RequestSpan, handler: RequestHandler, error: BaseException, *, can_answer: bool = True) -> None:
     """Note an exception that nobody handled."""
-    if isinstance(error, Finish):
-        return
-    if isinstance(error, StreamClosedError) and _client_has_left(handler):
-        return
-    state.fail(error)
+    if not (isinstance(error, StreamClosedError) and _client_has_left(handler)):
+        state.fail(error, can_answer=can_answer)
 
 
 def _client_has_left(handler: RequestHandler) -> bool:
@@ -261,12 +260,20 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
     return finish
 
 
+def _note_cancellation(state: RequestSpan) -> None:
+    # From 6.6 on Tornado answers for a handler that was cancelled, before it lets the cancellation through.
+    error = sys.exc_info()[1]
+    if isinstance(error, asyncio.CancelledError):
+        state.fail(error)
+
+
 def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
     @functools.wraps(original)
     def send_error(self: RequestHandler, status_code: int = 500, **kwargs: Any) -> None:
         state = request_span(self.request) if layer.enabled else None
         if state is None or state.finished:
             return original(self, status_code, **kwargs)
+        _note_cancellation(state)
         with active(state):
             return original(self, status_code, **kwargs)
 
