@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import Application
 
-from tornado_opentracing import _hooks
+from tornado_opentracing import _hooks, _server
 from tornado_opentracing._config import TracingConfig, process, resolve, warn_if_unfit
 from tornado_opentracing._options import OptionValues
 from tornado_opentracing._patching import Layer, Patch
@@ -73,6 +73,7 @@ def remove_tracing() -> None:
     process.applications = []
     for hooks in _ALL_HOOKS:
         hooks.remove()
+    _server.end_awaiting()
 
 
 def _application_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:

@@ -21,37 +21,44 @@ class Patch:
     """Replaces the function ``owner.name`` by ``wrap(original, layer)``, and restores it.
 
     Others patch too, in any order. :meth:`remove` puts the original back where nothing lies on top of the replacement;
-    where somebody wrapped it, the replacement has to stay and becomes a pass-through. :meth:`apply` never counts on a
-    replacement that it can no longer see: it adds a new layer on top, and the old one stays a pass-through, so
-    that never two of them are at work.
+    where somebody wrapped it, the replacement has to stay and becomes a pass-through, until it comes to light again.
+    :meth:`apply` never counts on a replacement that it cannot see: it adds a new layer on top, and the old one stays a
+    pass-through, so that never two of them are at work.
     """
 
     def __init__(self, owner: type, name: str, wrap: Wrap) -> None:
         self.owner = owner
         self.name = name
         self.wrap = wrap
-        self._layer: Layer | None = None
+        self._layers: list[Layer] = []
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a replacement is in place and more than a pass-through."""
+        return bool(self._layers) and self._layers[-1].enabled
 
     @property
     def applied(self) -> bool:
-        """Whether the replacement is at work and on top."""
-        layer = self._layer
-        return layer is not None and self.owner.__dict__[self.name] is layer.replacement
+        """Whether the replacement that is at work is on top."""
+        return self.is_at_work and self._on_top() is self._layers[-1]
 
     def apply(self) -> None:
-        """Put the replacement in place; nothing happens if it is there."""
+        """Put the replacement in place; nothing happens if it is there and on top."""
         if self.applied:
             return
-        if self._layer is not None:
-            self._layer.enabled = False
-        self._layer = Layer(self.owner.__dict__[self.name], self.wrap)
-        setattr(self.owner, self.name, self._layer.replacement)
+        self.remove()
+        layer = Layer(self.owner.__dict__[self.name], self.wrap)
+        self._layers.append(layer)
+        setattr(self.owner, self.name, layer.replacement)
 
     def remove(self) -> None:
         """Restore the original, or become a pass-through beneath somebody else's patch."""
-        if self._layer is None:
-            return
-        if self.applied:
-            setattr(self.owner, self.name, self._layer.original)
-        self._layer.enabled = False
-        self._layer = None
+        for layer in self._layers:
+            layer.enabled = False
+        while (top := self._on_top()) is not None:
+            setattr(self.owner, self.name, top.original)
+            self._layers.remove(top)
+
+    def _on_top(self) -> Layer | None:
+        current = self.owner.__dict__[self.name]
+        return next((layer for layer in self._layers if layer.replacement is current), None)

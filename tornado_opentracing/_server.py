@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
@@ -31,7 +32,7 @@ _SPAN = "_tornado_opentracing"
 class RequestSpan(_spans.SpanLifecycle):
     """The span of one request."""
 
-    __slots__ = ("awaits_finish", "config", "connection_closed", "is_unanswered")
+    __slots__ = ("__weakref__", "awaits_finish", "config", "connection_closed", "is_unanswered")
 
     answers = (HTTPError, Finish)
 
@@ -55,6 +56,9 @@ class RequestSpan(_spans.SpanLifecycle):
 #: Stands in the place of a request's span where the request is excluded: there is nothing to do any more.
 _EXCLUDED = RequestSpan(cast("Span", None), TracingConfig(None, {"trace_all": False, "trace_client": False}))
 _EXCLUDED.finished = True
+
+#: The requests whose handlers are done but will only be finished by a later ``finish()``.
+_awaiting: weakref.WeakSet[RequestSpan] = weakref.WeakSet()
 
 #: The request whose span is active here; spares the work of activating it twice.
 _active: ContextVar[RequestSpan | None] = ContextVar("tornado_opentracing.request", default=None)
@@ -173,10 +177,18 @@ def sent_status(handler: RequestHandler) -> int | None:
 
 def executed(state: RequestSpan, handler: RequestHandler) -> None:
     """``_execute`` is over: end the span, unless ``finish()`` is still to be called."""
-    if handler._finished or handler._auto_finish or state.has_error or state.connection_closed:
+    is_over = handler._finished or handler._auto_finish or state.has_error or state.connection_closed
+    if is_over or not _FINISH.is_at_work:
         state.finish_for(handler)
     else:
         state.awaits_finish = True
+        _awaiting.add(state)
+
+
+def end_awaiting() -> None:
+    """End the spans of which only ``finish()`` would tell: it is about to be given back to Tornado."""
+    for state in list(_awaiting):
+        state.finish(None, None)
 
 
 def note(state: RequestSpan, handler: RequestHandler, error: BaseException, *, can_answer: bool = True) -> None:
@@ -343,9 +355,11 @@ def _is_unwanted(config: TracingConfig, request: HTTPServerRequest) -> bool:
         return False
 
 
+_FINISH = Patch(RequestHandler, "finish", _finish_hook)
+
 HOOKS = [
     Patch(RequestHandler, "_execute", _execute_hook),
-    Patch(RequestHandler, "finish", _finish_hook),
+    _FINISH,
     Patch(RequestHandler, "send_error", _send_error_hook),
     Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
     Patch(HandlerDelegate, "execute", _delegate_execute_hook),

@@ -1,0 +1,175 @@
+"""A plain request pays nothing for features that are off, counted in Python calls of this package."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import opentracing
+import pytest
+from serving import Connection, connection
+from support import Servers
+from tornado.httpclient import AsyncHTTPClient
+from tornado.web import Application, RequestHandler
+
+import tornado_opentracing
+from tornado_opentracing import ContextVarsScopeManager, init_tracing
+
+PACKAGE = str(pathlib.Path(tornado_opentracing.__file__).parent)
+
+#: How many functions of the package a plain request and a plain fetch call. Whoever makes these numbers grow makes
+#: everybody pay: the core alone, without any of the features below, needed 36 and 19.
+REQUEST_CALLS = 50
+FETCH_CALLS = 35
+
+
+class Hello(RequestHandler):
+    def get(self, *args: str) -> None:
+        self.write("hello")
+
+
+async def calls_of(action: Callable[[], Awaitable[object]]) -> Counter[str]:
+    """The functions of the package that an action calls, with how often; in its steady state, not the first time."""
+    found: Counter[str] = Counter()
+
+    def profile(frame: Any, event: str, arg: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(PACKAGE):
+            found[f"{pathlib.Path(code.co_filename).stem}.{code.co_name}"] += 1
+
+    before = sys.getprofile()
+    for is_counted in (False, False, True):
+        if is_counted:
+            sys.setprofile(profile)
+        try:
+            await action()
+            # What the server still does when the client has its answer.
+            for _ in range(10):
+                await asyncio.sleep(0)
+        finally:
+            sys.setprofile(before)
+    return found
+
+
+async def get(opened: Connection, path: str) -> None:
+    assert await opened.get(path) == (200, "hello")
+
+
+async def calls_of_request(servers: Servers, **options: Any) -> Counter[str]:
+    """Of a plain request, by a client that is no part of it."""
+    init_tracing(opentracing.Tracer(ContextVarsScopeManager()), **options)
+    async with connection(servers.start(Application([(r"/story/(\d+)", Hello)]))) as opened:
+        return await calls_of(lambda: get(opened, "/story/1"))
+
+
+async def calls_of_fetch(servers: Servers, client: AsyncHTTPClient, **options: Any) -> Counter[str]:
+    """Of a plain fetch, from a server that is no part of it."""
+    init_tracing(opentracing.Tracer(ContextVarsScopeManager()), **options)
+    url = servers.start(Application([(r"/.*", Hello)], opentracing_trace_all=False))
+    return await calls_of(lambda: client.fetch(url))
+
+
+def callback(*args: object) -> None:
+    pass
+
+
+#: By option: a value, and a function of the package that a request calls for its sake.
+SERVER_FEATURES: dict[str, tuple[Any, str]] = {
+    "traced_attributes": (["method"], "_tags.attribute_tags"),
+    "operation_name": ("route", "_routes.operation_by_route"),
+    "excluded_paths": (["/health"], "_server._is_unwanted"),
+    "request_filter": (callback, "_server._is_unwanted"),
+    "start_span_cb": (callback, "_spans.call_back"),
+    "finish_span_cb": (callback, "_spans.call_back"),
+    "traced_request_headers": (["Host"], "_tags.header_tags"),
+    "traced_response_headers": (["Server"], "_tags.header_tags"),
+    "inject_response_headers": (True, "_spans.inject"),
+}
+#: The same for a fetch.
+CLIENT_FEATURES: dict[str, tuple[Any, str]] = {
+    "start_span_cb": (callback, "_spans.call_back"),
+    "finish_span_cb": (callback, "_spans.call_back"),
+    "traced_request_headers": (["Host"], "_tags.header_tags"),
+    "traced_response_headers": (["Server"], "_tags.header_tags"),
+}
+
+
+async def test_a_plain_request_calls_few_functions_and_none_of_a_feature_that_is_off(servers: Servers) -> None:
+    plain = await calls_of_request(servers)
+    assert plain
+    assert plain.total() <= REQUEST_CALLS, plain
+    assert plain.keys().isdisjoint(function for _, function in SERVER_FEATURES.values())
+    # Nothing of what concerns WebSockets, disconnects, streamed bodies, fetches, threads or secrets.
+    others = {"_websocket", "_connection", "_client", "executor"}
+    assert not [name for name in plain if name.partition(".")[0] in others]
+    assert "_redaction.is_secret_param" not in plain
+
+
+async def test_a_plain_fetch_calls_few_functions_and_none_of_a_feature_that_is_off(
+    servers: Servers, client: AsyncHTTPClient
+) -> None:
+    plain = await calls_of_fetch(servers, client)
+    assert plain
+    assert plain.total() <= FETCH_CALLS, plain
+    assert plain.keys().isdisjoint(function for _, function in CLIENT_FEATURES.values())
+    assert "_redaction.is_secret_param" not in plain
+
+
+@pytest.mark.parametrize("option", SERVER_FEATURES)
+async def test_a_feature_costs_a_request_calls_only_where_it_is_on(option: str, servers: Servers) -> None:
+    value, function = SERVER_FEATURES[option]
+    off = await calls_of_request(servers)
+    on = await calls_of_request(servers, **{option: value})
+    assert on.total() > off.total()
+    assert on[function] >= 1
+    assert await calls_of_request(servers) == off
+
+
+@pytest.mark.parametrize("option", CLIENT_FEATURES)
+async def test_a_feature_costs_a_fetch_calls_only_where_it_is_on(
+    option: str, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    value, function = CLIENT_FEATURES[option]
+    off = await calls_of_fetch(servers, client)
+    on = await calls_of_fetch(servers, client, **{option: value})
+    assert on.total() > off.total()
+    assert on[function] >= 1
+    assert await calls_of_fetch(servers, client) == off
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trace_websocket_messages": True},
+        {"redacted_query_params": [f"param{number}" for number in range(100)]},
+        {"unredacted_headers": ["Cookie"]},
+    ],
+)
+async def test_what_concerns_others_costs_a_plain_request_nothing(options: dict[str, Any], servers: Servers) -> None:
+    assert await calls_of_request(servers, **options) == await calls_of_request(servers)
+
+
+async def test_how_many_rules_there_are_costs_no_calls(servers: Servers) -> None:
+    async def calls(count: int) -> Counter[str]:
+        init_tracing(opentracing.Tracer(ContextVarsScopeManager()))
+        rules: Any = [(rf"/{number}/(\d+)", Hello) for number in range(count)]
+        async with connection(servers.start(Application(rules))) as opened:
+            return await calls_of(lambda: get(opened, f"/{count - 1}/1"))
+
+    assert await calls(1) == await calls(100)
+
+
+async def test_a_request_that_is_excluded_costs_less_than_one_that_is_traced(servers: Servers) -> None:
+    traced = await calls_of_request(servers, excluded_paths=["/health"])
+    excluded = await calls_of_request(servers, excluded_paths=["/story/.*"])
+    assert excluded.total() < traced.total() / 2
+    assert excluded.keys() & {"_tags.server_tags", "_spans.start", "_spans.extract"} == set()
+
+
+async def test_a_request_that_is_not_traced_costs_hardly_anything(servers: Servers) -> None:
+    untraced = await calls_of_request(servers, trace_all=False)
+    assert untraced.total() <= 15, untraced
