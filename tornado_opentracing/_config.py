@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -35,6 +36,11 @@ class TracingConfig:
     def tracer(self) -> Tracer:
         """The tracer in use: the one given, else :func:`opentracing.global_tracer`, looked up each time."""
         return opentracing.global_tracer() if self.own_tracer is None else self.own_tracer
+
+    @functools.cached_property
+    def untraced(self) -> TracingConfig:
+        """What counts in a request that is excluded: the same tracer, and no spans but the application's own."""
+        return TracingConfig(self.own_tracer, {"trace_all": False, "trace_client": False})
 
 
 @dataclasses.dataclass

@@ -27,6 +27,10 @@ def _running(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[No
 
     What it leaves active must not stay in the connection's context, where the next request would find it.
     """
+    if state.is_excluded:
+        with _server.active(state):
+            yield
+        return
     with nothing_active(state.config.tracer.scope_manager), _server.active(state), _noting(state, handler):
         yield
 
@@ -42,6 +46,10 @@ def _noting(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[Non
 
 def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call: Callable[[], None]) -> None:
     """Run ``on_connection_close`` for a request that has no response yet, or not all of it."""
+    if state.is_excluded:
+        with _running(state, handler):
+            call()
+        return
     try:
         state.span.log_kv(
             {
@@ -68,7 +76,7 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
     @functools.wraps(original)
     def data_received(self: HandlerDelegate, data: bytes) -> Any:
         state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
-        if state is None or state.finished:
+        if state is None or (state.finished and not state.is_excluded):
             return original(self, data)
         with _running(state, self.handler):
             result = original(self, data)
@@ -85,7 +93,7 @@ def _delegate_on_connection_close_hook(original: Callable[..., None], layer: Lay
     @functools.wraps(original)
     def on_connection_close(self: HandlerDelegate) -> None:
         state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
-        if state is None or state.finished:
+        if state is None or (state.finished and not state.is_excluded):
             return original(self)
         return _connection_closed(state, self.handler, functools.partial(original, self))
 
@@ -101,7 +109,7 @@ def _connection_on_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         if not isinstance(handler, RequestHandler):
             return original(self)
         state = _server.request_span(handler.request)
-        if state is None or state.finished:
+        if state is None or (state.finished and not state.is_excluded):
             return original(self)
         return _connection_closed(state, handler, functools.partial(original, self))
 

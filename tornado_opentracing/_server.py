@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
 _SPAN = "_tornado_opentracing"
+_ASKED = "_tornado_opentracing_asked"
 
 
 class RequestSpan(_spans.SpanLifecycle):
@@ -43,6 +44,18 @@ class RequestSpan(_spans.SpanLifecycle):
         self.connection_closed = False
         self.is_unanswered = False
 
+    @classmethod
+    def excluded(cls, config: TracingConfig) -> RequestSpan:
+        """What stands in the place of the span of a request that is excluded: there is nothing to do any more."""
+        state = cls(cast("Span", None), config.untraced)
+        state.finished = True
+        return state
+
+    @property
+    def is_excluded(self) -> bool:
+        """Whether the request is excluded by a setting: it has no span, nor gets one by other means."""
+        return self.span is None
+
     def finish_for(self, handler: RequestHandler) -> None:
         """Finish the span with what the handler's response became."""
         if self.finished:
@@ -52,10 +65,6 @@ class RequestSpan(_spans.SpanLifecycle):
             _spans.set_tags(self.span, _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options))
         self.finish(None if self.is_unanswered else sent_status(handler), handler)
 
-
-#: Stands in the place of a request's span where the request is excluded: there is nothing to do any more.
-_EXCLUDED = RequestSpan(cast("Span", None), TracingConfig(None, {"trace_all": False, "trace_client": False}))
-_EXCLUDED.finished = True
 
 #: The requests whose handlers are done but will only be finished by a later ``finish()``.
 _awaiting: weakref.WeakSet[RequestSpan] = weakref.WeakSet()
@@ -69,9 +78,27 @@ def request_span(request: HTTPServerRequest) -> RequestSpan | None:
     return getattr(request, _SPAN, None)
 
 
-def is_excluded(state: RequestSpan) -> bool:
-    """Whether the request was excluded by a setting, and gets no span by other means either."""
-    return state is _EXCLUDED
+def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
+    """Whether the request is to have no span; decided once, and for every Application that it is handed on to."""
+    state = request_span(request)
+    if state is not None and state.is_excluded:
+        return True
+    if not config.filters_requests:
+        return False
+    options = config.options
+    asked = (options.excluded_paths, options.request_filter)
+    if request.__dict__.get(_ASKED) == asked:
+        return False
+    request.__dict__[_ASKED] = asked
+    is_wanted = not any(pattern.fullmatch(request.path) for pattern in options.excluded_paths)
+    if is_wanted and options.request_filter is not None:
+        try:
+            is_wanted = options.request_filter(request) is not False
+        except Exception:
+            _spans.report("request_filter")
+    if not is_wanted:
+        setattr(request, _SPAN, RequestSpan.excluded(config))
+    return not is_wanted
 
 
 def start_request_span(
@@ -144,7 +171,8 @@ class active:  # noqa: N801 - a context manager, named for how it reads
         if _active.get() is not state:
             self._token = _active.set(state)
             self._config_token = application_config.set(state.config)
-            self._scope = _spans.activate(state.config.tracer, state.span)
+            # Of a request that is excluded, only that is carried on: its fetches are not traced either.
+            self._scope = None if state.is_excluded else _spans.activate(state.config.tracer, state.span)
 
     def __exit__(self, *exc_info: object) -> None:
         token, self._token = self._token, None
@@ -223,7 +251,10 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
     @functools.wraps(original)
     def _execute(self: RequestHandler, transforms: Any, *args: bytes, **kwargs: bytes) -> Awaitable[None]:
         config = config_of(self.application) if layer.enabled else None
-        if config is None or not config.options.trace_all or request_span(self.request) is _EXCLUDED:
+        if config is None or not config.options.trace_all:
+            return original(self, transforms, *args, **kwargs)
+        state = request_span(self.request)
+        if state is not None and state.is_excluded:
             return original(self, transforms, *args, **kwargs)
         if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
             # The request goes on to a handler of another Application, which gives it its span and its route.
@@ -256,6 +287,9 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
     def finish(self: RequestHandler, chunk: Any = None) -> Any:
         state = request_span(self.request) if layer.enabled else None
         if state is None or state.finished:
+            if state is not None and state.is_excluded:
+                with active(state):
+                    return original(self, chunk)
             return original(self, chunk)
         with active(state):
             try:
@@ -311,10 +345,8 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
-        if config.filters_requests:
-            excluded = _is_unwanted(config, self.request)
-            setattr(self.request, _SPAN, _EXCLUDED if excluded else None)
-            config = _EXCLUDED.config if excluded else config
+        if excludes(config, self.request):
+            config = config.untraced
         # A connection inherits the context in which listen() was called, which may be another Application's.
         if config is process.tracing and application_config.get() is None:
             return _construct_and_execute(config, self)
@@ -340,19 +372,6 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
 
     return execute
-
-
-def _is_unwanted(config: TracingConfig, request: HTTPServerRequest) -> bool:
-    options = config.options
-    if any(pattern.fullmatch(request.path) for pattern in options.excluded_paths):
-        return True
-    if options.request_filter is None:
-        return False
-    try:
-        return options.request_filter(request) is False
-    except Exception:
-        _spans.report("request_filter")
-        return False
 
 
 _FINISH = Patch(RequestHandler, "finish", _finish_hook)

@@ -154,12 +154,15 @@ def _traced(
     _hooks.SERVER.ensure()
     state = _server.request_span(handler.request)
     if state is None:
-        state = _server.start_handler_span(config_for(handler), handler, attributes)
+        config = config_for(handler)
+        if not _server.excludes(config, handler.request):
+            state = _server.start_handler_span(config, handler, attributes)
+            if state is not None:
+                _end_with_task(state, handler)
+        else:
+            state = _server.request_span(handler.request)
         if state is None:
             return None
-        _end_with_task(state, handler)
-    elif _server.is_excluded(state):
-        return None
     elif attributes and not state.finished:
         _spans.set_tags(state.span, _tags.attribute_tags(handler.request, attributes, state.options))
     return _server.active(state)

@@ -42,7 +42,7 @@ class EventSpan(_spans.SpanLifecycle):
 def _handshake(handler: Any) -> _server.RequestSpan | None:
     """The span of a server connection's handshake; ``None`` where it has none, and for a client connection."""
     state = _server.request_span(handler.request) if isinstance(handler, WebSocketHandler) else None
-    return None if state is None or _server.is_excluded(state) else state
+    return None if state is None or state.is_excluded else state
 
 
 def _start(handshake: _server.RequestSpan, handler: Any, event: str, **event_tags: Any) -> EventSpan | None:

@@ -147,6 +147,9 @@ class _Scope(Scope):
 
     def _leave_if_last(self) -> None:
         """Leave the stack unless a scope above is still there, and let those follow that waited for this one."""
+        if not self._waits_for and not self._waiting:
+            self._leave()
+            return
         leaving: list[_Scope] = [self]
         while leaving:
             scope = leaving.pop()
