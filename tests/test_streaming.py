@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -239,7 +239,7 @@ def stay(opened: Any) -> None:
 
 def check_broken_off(recorder: Recorder, site: Site, span: Any, handler: type[Upload]) -> None:
     assert (span.name, span.status, span.is_error) == (handler.__name__, None, False)
-    assert only(span.logs)["event"] == "connection closed"
+    assert [log["event"] for log in span.logs] == ["connection closed"]
     assert site.spans == [span.span_id]
     assert site.active["on_connection_close"] == [span.span_id]
     assert "post" not in site.active
@@ -367,7 +367,7 @@ async def test_an_upload_aborted_while_prepare_still_runs_has_one_finished_span(
     entered, release = asyncio.Event(), asyncio.Event()
 
     class Prepares(Upload):
-        async def prepare(self) -> None:  # type: ignore[override]
+        async def prepare(self) -> None:
             super().prepare()
             entered.set()
             await release.wait()
