@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import logging
 import os
 import sys
 import threading
@@ -666,7 +667,10 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def stage(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Stage]:
+    # Programs fail all the time, and what is logged is kept.
+    caplog.set_level(logging.CRITICAL, "tornado.application")
+    caplog.set_level(logging.CRITICAL, "opentelemetry.attributes")
     stage = Stage()
     yield stage
     await stage.close()

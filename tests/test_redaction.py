@@ -489,7 +489,8 @@ async def test_no_secret_is_in_any_tag_log_or_record(
         async def post(self) -> None:
             self.set_cookie("name", secret["set-cookie"])
             self.set_header("X-Api-Key", secret["response-key"])
-            self.set_header("Location", f"http://user:{secret['location']}@host/?token={secret['location']}")
+            elsewhere = f"//user:{secret['location']}@{self.request.host}/nowhere"
+            self.set_header("Location", f"http:{elsewhere}?token={secret['location']}")
             if "raise" in self.request.arguments:
                 raise ValueError(f"cannot serve {self.request.full_url()}")
             if "refuse" in self.request.arguments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import os
 import pathlib
 import re
 import subprocess
@@ -225,6 +226,22 @@ async def test_an_application_built_before_init_tracing_with_wrong_settings_is_s
     assert str(report.exc_info[1]).startswith(next(iter(wrong)))
     assert await get(servers.start(application())) == 200
     assert [span.name for span in await settled(recorder)] == ["Leaf"]
+
+
+async def test_a_tracer_callable_that_raises_too_late_for_an_exception_is_called_once(
+    servers: Servers, reports: list[logging.LogRecord]
+) -> None:
+    calls: list[None] = []
+
+    def make() -> None:
+        calls.append(None)
+        raise ArithmeticError("no tracer today")
+
+    url = servers.start(application(opentracing_tracer_callable=make))
+    init_tracing()
+    for _ in range(2):
+        assert await get(url) == 200
+    assert len(calls) == len(reports) == 1
 
 
 # Precedence
@@ -469,7 +486,14 @@ def test_nobody_is_warned_of_a_fit_scope_manager(
 # Imports
 
 
-def test_nothing_of_tornados_old_stack_context_is_ever_imported() -> None:
+def run(program: str, directory: pathlib.Path) -> None:
+    """Run a program in a Python of its own, with the package that is tested here."""
+    package = pathlib.Path(tornado_opentracing.__file__).parent
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    subprocess.run([sys.executable, "-c", program], cwd=directory, env=environment, check=True)
+
+
+def test_nothing_of_tornados_old_stack_context_is_ever_imported(tmp_path: pathlib.Path) -> None:
     """Not on import, nor where scope managers are looked at; and no attempt is made."""
     program = """
 import sys
@@ -493,4 +517,16 @@ Application([], opentracing_tracer_callable=MockTracer)
 with tornado_opentracing.no_parent_scope():
     pass
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    run(program, tmp_path)
+
+
+def test_other_scope_managers_are_imported_by_the_application_only(tmp_path: pathlib.Path) -> None:
+    """``no_parent_scope`` looks after those that it finds imported."""
+    program = """
+import sys
+import tornado_opentracing
+with tornado_opentracing.no_parent_scope():
+    pass
+assert not {"opentracing.scope_managers.contextvars", "opentelemetry", "gevent"} & set(sys.modules)
+"""
+    run(program, tmp_path)

@@ -31,6 +31,8 @@ class Site:
     #: The ids of the requests' spans, and the handlers, kept from the garbage collector.
     spans: list[int] = dataclasses.field(default_factory=list)
     handlers: list[RequestHandler] = dataclasses.field(default_factory=list)
+    #: Scopes left open; OpenTelemetry's shim closes one that nobody refers to.
+    scopes: list[Any] = dataclasses.field(default_factory=list)
 
     def saw(self, place: str) -> None:
         self.active.setdefault(place, []).append(active_id(self.tracer))
@@ -129,7 +131,8 @@ class LeavesActive(Upload):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         super().data_received(chunk)
-        self.site.tracer.scope_manager.activate(self.site.tracer.start_span("left"), True)
+        span = self.site.tracer.start_span("left")
+        self.site.scopes.append(self.site.tracer.scope_manager.activate(span, True))
         return None
 
 

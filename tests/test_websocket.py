@@ -48,6 +48,8 @@ class Site:
     is_open: bool = False
     is_closed: bool = False
     exceptions: list[Any] = dataclasses.field(default_factory=list)
+    #: Scopes left open; OpenTelemetry's shim closes one that nobody refers to.
+    scopes: list[Any] = dataclasses.field(default_factory=list)
 
     def saw(self, event: str) -> None:
         self.active.append((event, active_id(self.tracer)))
@@ -219,7 +221,8 @@ class LeavesActive(Socket):
 
     def enter(self, event: str) -> None:
         self.site.saw(event)
-        self.site.tracer.scope_manager.activate(self.site.tracer.start_span(f"left by {event}"), True)
+        span = self.site.tracer.start_span(f"left by {event}")
+        self.site.scopes.append(self.site.tracer.scope_manager.activate(span, True))
 
     def open(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
         self.enter("open")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import opentracing
 from tornado.util import import_object
 
+from tornado_opentracing import _redaction
 from tornado_opentracing._options import PREFIX, Options, checked
 from tornado_opentracing._spans import report
 
@@ -30,6 +31,7 @@ class TracingConfig:
         self.own_tracer = tracer
         self.given = checked(given)
         self.options = Options(**self.given)
+        _redaction.params_in_log.update(self.options.redacted_query_params)
         self.filters_requests = bool(self.options.excluded_paths or self.options.request_filter)
 
     @property

@@ -127,7 +127,7 @@ def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
     for item in _items(value, (str, re.Pattern), "regular expressions"):
         try:
             patterns.append(re.compile(item))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"contains {item!r}, which is no regular expression: {error}") from None
         if isinstance(patterns[-1].pattern, bytes):
             raise TypeError(f"must be a list of regular expressions for strings, but contains {item!r}")

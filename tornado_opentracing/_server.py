@@ -247,6 +247,11 @@ class _InjectIntoResponse(OutputTransform):
         return status_code, headers, chunk
 
 
+def with_injection(state: RequestSpan, transforms: list[OutputTransform]) -> list[OutputTransform]:
+    """A handler's transforms, with one more where ``inject_response_headers`` is set."""
+    return [*transforms, _InjectIntoResponse(state)] if state.options.inject_response_headers else transforms
+
+
 def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Callable[..., Awaitable[None]]:
     @functools.wraps(original)
     def _execute(self: RequestHandler, transforms: Any, *args: bytes, **kwargs: bytes) -> Awaitable[None]:
@@ -267,8 +272,7 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
         if state is None:
             await original(handler, transforms, *args, **kwargs)
             return
-        if config.options.inject_response_headers:
-            transforms = [*transforms, _InjectIntoResponse(state)]
+        transforms = with_injection(state, transforms)
         with active(state):
             try:
                 await original(handler, transforms, *args, **kwargs)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from opentracing import Format, SpanContextCorruptedException, logs, tags
 
@@ -41,9 +42,15 @@ def report(doing: str) -> None:
         _reported[doing] = (last, left_out + 1)
         return
     _reported[doing] = (now, 0)
-    logger.warning(
-        "%s failed; the application is not affected (%d more since the last report)", doing, left_out, exc_info=True
-    )
+    if logger.isEnabledFor(logging.WARNING):
+        message = "%s failed; the application is not affected (%d more since the last report)"
+        exc_info = cast("Any", sys.exc_info())
+        record = logger.makeRecord(
+            logger.name, logging.WARNING, __file__, 0, message, (doing, left_out), exc_info, "report"
+        )
+        # What a formatter would otherwise make of the exception: its text may contain the request's secrets.
+        record.exc_text = _redaction.redact_text(format_exception(exc_info[1]), _redaction.params_in_log)
+        logger.handle(record)
 
 
 class SpanLifecycle:
@@ -230,7 +237,7 @@ def set_tags(span: Span, values: dict[str, Any]) -> None:
 
 def log_error(span: Span, error: BaseException, options: Options) -> None:
     """Log an exception on a span, with OpenTracing's standard fields."""
-    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    stack = format_exception(error)
     span.log_kv(
         {
             logs.EVENT: tags.ERROR,
@@ -240,3 +247,8 @@ def log_error(span: Span, error: BaseException, options: Options) -> None:
             logs.STACK: _redaction.redact_text(stack, options.redacted_query_params),
         }
     )
+
+
+def format_exception(error: BaseException) -> str:
+    """An exception's traceback as text."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip("\n")

@@ -61,15 +61,19 @@ def header_tags(prefix: str, headers: Mapping[str, str], names: Iterable[str], o
     for name in names:
         values = [str(value) for key, value in pairs if key.lower() == name.lower()]
         if values:
-            is_secret = _redaction.is_secret_header(name, options.unredacted_headers)
-            result[f"{prefix}{name.lower()}"] = _redaction.REDACTED if is_secret else ", ".join(values)
+            result[f"{prefix}{name.lower()}"] = _header(name, values, options)
     return result
+
+
+def _header(name: str, values: list[str], options: Options) -> str:
+    return _redaction.redact_header(name, values, options.unredacted_headers, options.redacted_query_params)
 
 
 def _server_at(url: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        host = parts.hostname
+        port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
     except Exception:  # no URL at all: Tornado says so
         return {}
     if not host:
@@ -83,7 +87,7 @@ def _server_at(url: str) -> dict[str, Any]:
 
 def _client_of(request: HTTPServerRequest) -> dict[str, Any]:
     ip = request.remote_ip
-    if not ip:
+    if not ip or ip == "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
         return {}
     peer: dict[str, Any] = {tags.PEER_HOST_IPV6 if ":" in ip else tags.PEER_HOST_IPV4: ip}
     # The port belongs to the address of the connection, which is a proxy's where xheaders put another in its place.
@@ -109,7 +113,7 @@ def attribute_tags(request: HTTPServerRequest, names: Iterable[str], options: Op
 def _attribute_text(request: HTTPServerRequest, name: str, value: Any, options: Options) -> str:
     params = options.redacted_query_params
     if name == "headers":
-        value = _redaction.redact_headers(value, options.unredacted_headers)
+        value = {header: _header(header, value.get_list(header), options) for header in value}
     elif name == "cookies":
         value = dict.fromkeys(value, _redaction.REDACTED)
     elif name in ("arguments", "query_arguments", "body_arguments"):
@@ -120,4 +124,6 @@ def _attribute_text(request: HTTPServerRequest, name: str, value: Any, options: 
         value = _redaction.redact_query(value, params)
     elif name == "body" and "form-urlencoded" in request.headers.get("Content-Type", ""):
         value = _redaction.redact_query(value.decode("utf-8", "replace"), params)
+    else:
+        value = _redaction.redact_text(str(value), params)
     return str(value)

@@ -1,6 +1,6 @@
 """Run Tornado's own test suite once, by its own runner, and write down what became of each test.
 
-Takes the arguments of ``python -m tornado.test.runtests``. Knows nothing of tracing but to ask, after each test, whether
+Takes the arguments of ``python -m tornado.test.runtests``. All it knows of tracing is to ask, after each test, whether
 something was left active.
 """
 
@@ -42,12 +42,12 @@ def happened(what: str, in_full: object = "") -> None:
 class Recording(_Result):
     """Goes before the class of result that Tornado's runner uses."""
 
-    def startTest(self, test: unittest.TestCase) -> None:
+    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
         os.environ[TEST] = test.id()
         self._stderr_before = _bytes_to_stderr()
         super().startTest(test)
 
-    def stopTest(self, test: unittest.TestCase) -> None:
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
         super().stopTest(test)
         tracer = getattr(sys.modules.get("sitecustomize"), "tracer", None)
         if tracer is not None and tracer.active_span is not None:
@@ -56,31 +56,31 @@ class Recording(_Result):
             happened("wrote to stderr")
         os.environ[TEST] = OUTSIDE
 
-    def addSuccess(self, test: unittest.TestCase) -> None:
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         happened("passed")
         super().addSuccess(test)
 
-    def addFailure(self, test: unittest.TestCase, err: Any) -> None:
+    def addFailure(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
         super().addFailure(test, err)
         happened("failed", self.failures[-1][1])
 
-    def addError(self, test: Any, err: Any) -> None:
+    def addError(self, test: Any, err: Any) -> None:  # noqa: N802
         super().addError(test, err)
         happened("error" if isinstance(test, unittest.TestCase) else f"error in {test.id()}", self.errors[-1][1])
 
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
         happened(f"skipped: {reason}")
         super().addSkip(test, reason)
 
-    def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:
+    def addExpectedFailure(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
         happened("failed as expected")
         super().addExpectedFailure(test, err)
 
-    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         happened("passed unexpectedly")
         super().addUnexpectedSuccess(test)
 
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:  # noqa: N802
         if err is not None:
             happened(f"failed {subtest.id()}", err[1])
         super().addSubTest(test, subtest, err)
