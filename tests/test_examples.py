@@ -351,3 +351,49 @@ def test_a_port_that_does_not_exist_is_refused() -> None:
     result = run("gather", "--serve", "--port", "70000")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith("error: there is no port 70000\n")
+
+
+SPAN_LINE = re.compile(r"^span (\d+), (?:child of span (\d+)|root of the trace): (.*)$", re.MULTILINE)
+
+
+def tree_of(text: str) -> list[tuple[str, str]]:
+    """Each span's name and that of its parent, as an example printed them."""
+    found = SPAN_LINE.findall(text)
+    names = {span: name for span, _, name in found}
+    return [(name, names.get(parent, "")) for _, parent, name in found]
+
+
+def test_websocket_shows_every_message_beneath_the_handshake() -> None:
+    assert tree_of(output("websocket")) == [
+        ("GET", ""),
+        ("Echo", "GET"),
+        ("Echo.open", "Echo"),
+        ("Echo.on_message", "Echo"),
+        ("think", "Echo.on_message"),
+        ("Echo.on_message", "Echo"),
+        ("think", "Echo.on_message"),
+        ("Echo.on_close", "Echo"),
+    ]
+    assert "    text, 5 bytes" in output("websocket")
+    assert "    binary, 5 bytes" in output("websocket")
+
+
+def test_streaming_shows_every_chunk_in_its_span() -> None:
+    text = output("streaming")
+    tree = tree_of(text)
+    assert tree[:3] == [("upload", ""), ("PUT", "upload"), ("Upload", "PUT")]
+    assert set(tree[3:]) == {("store chunk", "Upload")}
+    assert "The client received b'stored, '" in text
+    assert "in no span" not in text
+
+
+def test_executor_shows_what_ran_in_threads_beneath_its_request() -> None:
+    tree = [(name.partition(" (")[0], parent.partition(" (")[0]) for name, parent in tree_of(output("executor"))]
+    assert tree == [
+        ("ByTornado", ""),
+        ("in Tornado's thread", "ByTornado"),
+        ("ByAsyncio", ""),
+        ("in asyncio's thread", "ByAsyncio"),
+        ("in a decorated method", "ByAsyncio"),
+    ]
+    assert output("executor").count("(event loop)") == 2
