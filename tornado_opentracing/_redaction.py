@@ -49,8 +49,9 @@ _SECRET_HEADER = re.compile(
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"^(\s*(?:(?:[a-z][a-z0-9+.-]*:)?//)?)[^/?#]*@", re.IGNORECASE)
-_USER_INFO_IN_TEXT = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^/?#\s<>]*@", re.IGNORECASE)
-_BARE_USER_INFO_IN_TEXT = re.compile(r"""(?<![^\s"'(<=])[^\s/:@"'<>()=]+:[^\s/@]*@""")
+# With bounds: text may come from the network, and must not take time that grows with its square.
+_USER_INFO_IN_TEXT = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^/?#\s<>]{0,512}@", re.IGNORECASE)
+_BARE_USER_INFO_IN_TEXT = re.compile(r"""(?<![^\s"'(<=])(?:[^\s/:@"'<>()=]{1,256}:[^\s/@]{0,256}@)+""")
 
 # A secret's value goes on to the next parameter: more may be lost than the secret, but nothing of it is left.
 _PARAM = re.compile(r"[?&;#]([^=&;#?]*)=")
