@@ -7,20 +7,16 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
-import textwrap
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
 from outcomes import UnhandledError
-from serving import Connection, connection, only_span, settled, until
-from support import MockRecorder, Recorded, Recorder, Servers, active_id, only, span_id
+from serving import connection, only_span, settled, until
+from support import MockRecorder, Recorder, Servers, active_id, span_id
 from tornado.httputil import HTTPServerRequest, ResponseStartLine
-from tornado.iostream import IOStream
 from tornado.routing import HostMatches, PathMatches, Router, Rule, RuleRouter
-from tornado.testing import bind_unused_port
 from tornado.web import Application, ErrorHandler, FallbackHandler, HTTPError, RequestHandler, stream_request_body
 from tornado.wsgi import WSGIContainer
 
@@ -346,10 +342,10 @@ async def test_a_default_handler_class_has_one_span(each_recorder: Recorder, ser
 
 
 class Detaches(RequestHandler):
-    """Takes the connection over and says something that is no HTTP."""
+    """Takes the connection over and answers in its own way."""
 
-    stream: IOStream
     active: list[int | None]
+    returned: asyncio.Event
     release: asyncio.Event
     tracer: Any
     tasks: list[Any]
@@ -377,20 +373,31 @@ class DetachesLater(Detaches):
 
     async def get(self) -> None:
         self._auto_finish = False
-        self.tasks.append(asyncio.ensure_future(self.take()))
+        self.tasks.append(asyncio.ensure_future(self.later()))
+
+    async def later(self) -> None:
+        await self.returned.wait()
+        await self.take()
 
 
-@pytest.mark.parametrize("handler", [Detaches, DetachesInPrepare, DetachesLater])
-@pytest.mark.parametrize("is_decorated", [False, True])
+@pytest.mark.parametrize(
+    ("handler", "is_decorated"),
+    [(Detaches, False), (Detaches, True), (DetachesInPrepare, False), (DetachesLater, False), (DetachesLater, True)],
+)
 async def test_a_request_whose_handler_detaches_the_connection_has_one_finished_span(
     each_recorder: Recorder, servers: Servers, handler: type[Detaches], is_decorated: bool
 ) -> None:
     """With the handler, or if that has returned, with ``detach()``; what goes out then is no response of Tornado's."""
-    if is_decorated and handler is DetachesInPrepare:
-        pytest.skip("the request never reaches the method that @trace decorates")
     active: list[int | None] = []
-    release = asyncio.Event()
-    members: dict[str, Any] = {"active": active, "release": release, "tracer": each_recorder.tracer, "tasks": []}
+    returned, release = asyncio.Event(), asyncio.Event()
+    tasks: list[Any] = []
+    members: dict[str, Any] = {
+        "active": active,
+        "returned": returned,
+        "release": release,
+        "tracer": each_recorder.tracer,
+        "tasks": tasks,
+    }
     if is_decorated:
         get: Any = handler.get
         members["get"] = TornadoTracing(each_recorder.tracer).trace(get)
@@ -398,7 +405,13 @@ async def test_a_request_whose_handler_detaches_the_connection_has_one_finished_
         init_tracing(each_recorder.tracer)
     url = servers.start(Application([("/", type(handler.__name__, (handler,), members))]))
     async with connection(url) as opened:
-        assert await opened.get() == (200, "hi")
+        opened.send("GET / HTTP/1.1\nHost: localhost\n\n")
+        if handler is DetachesLater:
+            await until(lambda: tasks)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            returned.set()
+        assert await opened.answer() == (200, "hi")
         if handler is DetachesLater:
             await only_span(each_recorder)
         release.set()
@@ -442,23 +455,8 @@ async def test_a_streamed_body_to_a_nested_application_has_one_span(
 
 # Several processes.
 
-SCRIPT = textwrap.dedent(
-    """
-    import asyncio, json, os, pathlib, sys, time
-
-    from opentracing.mocktracer import MockTracer
-    from tornado.httpclient import AsyncHTTPClient
-    from tornado.httpserver import HTTPServer
-    from tornado.netutil import Socket if False else bind_sockets
-    from tornado.process import fork_processes, task_id
-    from tornado.web import Application, RequestHandler
-
-    from tornado_opentracing import ContextVarsScopeManager, init_tracing
-    """
-)
-
-SCRIPT = '''
-import asyncio, json, os, pathlib, sys, time
+SCRIPT = """
+import asyncio, json, os, pathlib, signal, sys, time
 
 from opentracing.mocktracer import MockTracer
 from tornado.httpclient import AsyncHTTPClient
@@ -469,8 +467,6 @@ from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import ContextVarsScopeManager, init_tracing
 
-flag = pathlib.Path(sys.argv[1])
-
 
 def tell(**what):
     os.write(1, (json.dumps({"process": os.getpid(), **what}) + "\\n").encode())
@@ -478,86 +474,109 @@ def tell(**what):
 
 class Tracer(MockTracer):
     def _append_finished_span(self, span):
-        kind, status = span.tags["span.kind"], span.tags["http.status_code"]
-        tell(span=span.operation_name, kind=kind, status=status, id=span.context.span_id, parent=span.parent_id)
+        tags, context = span.tags, span.context
+        tell(span=span.operation_name, status=tags["http.status_code"], id=context.span_id, parent=span.parent_id)
 
 
-class Hello(RequestHandler):
+class Front(RequestHandler):
     async def get(self):
-        port = self.request.host.partition(":")[2]
-        await asyncio.gather(*(AsyncHTTPClient().fetch(f"{own}/behind") for _ in range(2)))
+        await asyncio.gather(*(AsyncHTTPClient().fetch(f"http://127.0.0.1:{own_port}/behind") for _ in range(2)))
         self.write(str(os.getpid()))
 
 
 class Behind(RequestHandler):
-    async def get(self):
+    def get(self):
         pass
 
 
 class Blocks(RequestHandler):
-    """Holds its whole process until the test says so, so that the other one has to take the next connection."""
-
     def get(self):
+        # The whole process, so that the other one has to take the next connection.
         tell(blocks=True)
-        while not flag.exists():
-            time.sleep(0.01)
+        while not pathlib.Path(sys.argv[1]).exists():
+            time.sleep(0.001)
         self.write(str(os.getpid()))
 
 
 init_tracing(Tracer(ContextVarsScopeManager()))
-application = Application([("/", Hello), ("/blocks", Blocks), ("/behind", Behind)])
+application = Application([("/", Front), ("/blocks", Blocks), ("/behind", Behind)])
 sockets = bind_sockets(0, "127.0.0.1")
-parent = os.getpid()
 tell(port=sockets[0].getsockname()[1])
+signal.alarm(60)
 fork_processes(2, max_restarts=0)
+signal.alarm(60)
 
 
 async def main():
-    global own
+    global own_port
     own_sockets = bind_sockets(0, "127.0.0.1")
-    own = f"http://127.0.0.1:{own_sockets[0].getsockname()[1]}"
+    own_port = own_sockets[0].getsockname()[1]
     server = HTTPServer(application)
-    server.add_sockets(sockets)
-    server.add_sockets(own_sockets)
+    server.add_sockets([*sockets, *own_sockets])
     tell(serves=True)
-    while os.getppid() == parent:
-        await asyncio.sleep(0.05)
+    await asyncio.Event().wait()
 
 
 asyncio.run(main())
-'''
+"""
 
 
 class Processes:
-    """The running script, and what it tells."""
+    """The running script, and what its processes tell."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.told: list[dict[str, Any]] = []
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        self._lines = process.stdout
 
-    def wait_for(self, **wanted: Any) -> dict[str, Any]:
-        """Read what the processes tell until one tells that."""
-        for line in self._process.stdout or ():
-            self.told.append(json.loads(line))
-            if wanted.items() <= self.told[-1].items() or not wanted.keys() - self.told[-1].keys() and not any(
-                wanted.values()
-            ):
-                return self.told[-1]
-        raise AssertionError(f"the processes ended without telling {wanted}: {self.told}")
+    async def told(self, what: str) -> dict[str, Any]:
+        """The next thing of that kind that is told; what is told before it is forgotten."""
+        while True:
+            line = await asyncio.wait_for(self._lines.readline(), 30)
+            assert line, f"the processes ended without telling {what}"
+            told: dict[str, Any] = json.loads(line)
+            if what in told:
+                return told
 
 
 @pytest.fixture
-def processes(tmp_path: pathlib.Path) -> Iterator[Processes]:
+async def processes(tmp_path: pathlib.Path) -> AsyncIterator[Processes]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "flag")],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), str(tmp_path / "flag"), stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
-    with process:
-        try:
-            yield Processes(process)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+    try:
+        yield Processes(process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+async def test_each_of_several_processes_traces_the_requests_that_it_serves(
+    processes: Processes, tmp_path: pathlib.Path
+) -> None:
+    """``init_tracing`` came before ``fork_processes``."""
+    url = f"http://127.0.0.1:{(await processes.told('port'))['port']}"
+    both = {(await processes.told("serves"))["process"] for _ in range(2)}
+    async with connection(url) as blocked:
+        blocked.send("GET /blocks HTTP/1.1\nHost: localhost\n\n")
+        first = (await processes.told("blocks"))["process"]
+        (second,) = both - {first}
+        assert await ask(url, "/") == (200, str(second))
+        spans = [await processes.told("span") for _ in range(5)]
+        (tmp_path / "flag").touch()
+        assert await blocked.answer() == (200, str(first))
+        spans.append(await processes.told("span"))
+
+    def found(name: str) -> list[dict[str, Any]]:
+        return [span for span in spans if span["span"] == name]
+
+    assert {span["status"] for span in spans} == {200}
+    (front,) = found("Front")
+    (blocks,) = found("Blocks")
+    assert (front["process"], front["parent"]) == (second, None)
+    assert (blocks["process"], blocks["parent"]) == (first, None)
+    assert [fetch["parent"] for fetch in found("GET")] == [front["id"]] * 2
+    assert {request["parent"] for request in found("Behind")} == {fetch["id"] for fetch in found("GET")}
+    assert {span["process"] for span in spans if span is not blocks} == {second}

@@ -11,6 +11,7 @@ from typing import Any
 
 import opentracing
 import pytest
+import tornado
 from serving import Connection, connection
 from support import Servers
 from tornado.httpclient import AsyncHTTPClient
@@ -25,6 +26,9 @@ PACKAGE = str(pathlib.Path(tornado_opentracing.__file__).parent)
 #: everybody pay: the core alone, without any of the features below, needed 36 and 13.
 REQUEST_CALLS = 50
 FETCH_CALLS = 22
+if tornado.version_info < (6, 2):
+    # Names are looked up by way of IOLoop.run_in_executor, which carries the active span.
+    FETCH_CALLS += 5
 
 
 class Hello(RequestHandler):
@@ -93,13 +97,13 @@ def callback(*args: object) -> None:
 SERVER_FEATURES: dict[str, tuple[Any, str]] = {
     "traced_attributes": (["method"], "_tags.attribute_tags"),
     "operation_name": ("route", "_routes.operation_by_route"),
-    "excluded_paths": (["/health"], "_server._is_unwanted"),
-    "request_filter": (callback, "_server._is_unwanted"),
+    "excluded_paths": (["/health"], "_server.excludes"),
+    "request_filter": (callback, "_server.excludes"),
     "start_span_cb": (callback, "_spans.call_back"),
     "finish_span_cb": (callback, "_spans.call_back"),
     "traced_request_headers": (["Host"], "_tags.header_tags"),
     "traced_response_headers": (["Server"], "_tags.header_tags"),
-    "inject_response_headers": (True, "_spans.inject"),
+    "inject_response_headers": (True, "_server.with_injection"),
 }
 #: The same for a fetch.
 CLIENT_FEATURES: dict[str, tuple[Any, str]] = {
@@ -176,7 +180,7 @@ async def test_how_many_rules_there_are_costs_no_calls(servers: Servers) -> None
 async def test_a_request_that_is_excluded_costs_less_than_one_that_is_traced(servers: Servers) -> None:
     traced = await calls_of_request(servers, excluded_paths=["/health"])
     excluded = await calls_of_request(servers, excluded_paths=["/story/.*"])
-    assert excluded.total() < traced.total() / 2
+    assert excluded.total() < traced.total() * 2 / 3
     assert excluded.keys() & {"_tags.server_tags", "_spans.start", "_spans.extract"} == set()
 
 

@@ -172,14 +172,14 @@ class Performance:
         self.begun: Counter[str] = Counter()
         self.at_work: set[object] = set()
         self.fetches: dict[str, Job] = {}
-        #: Which spans may be active somewhere, and the one that was.
-        self.seen: list[tuple[tuple[str | None, ...], int | None]] = []
+        #: Where it was looked, which spans may be active there, and the one that was.
+        self.seen: list[tuple[str, tuple[str | None, ...], int | None]] = []
         self.statuses: dict[str, int] = {}
         self.surprises: list[object] = []
 
     def see(self, *spans: str | None) -> None:
         """One of the spans must be active here."""
-        self.seen.append((spans, active_id(self.tracer)))
+        self.seen.append((sys._getframe(1).f_code.co_name, spans, active_id(self.tracer)))
 
     def on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody waits for may fail, in the ways that programs do."""
@@ -205,16 +205,19 @@ class Performance:
             assert found == wanted, f"{name} must be a child of {above}"
         roots = [span.trace_id for span in finished if span.parent_id is None]
         assert len(set(roots)) == len(roots)
-        for names, active in self.seen:
-            assert active in [spans[name].span_id if name else None for name in names], f"{names} must be active"
+        found_by_id: dict[int | None, str | None] = {None: None, **{span.span_id: name for name, span in spans.items()}}
+        for where, names, active in self.seen:
+            found_name = found_by_id[active]
+            assert found_name in names, f"{names} must be active in {where}, not {found_name}"
         for name, status in self.statuses.items():
             assert spans[f"{name} client"].status == status
             assert status == 599 or spans[f"{name} server"].status == status
 
 
 def is_expected(error: object) -> bool:
-    # ExceptionGroup came with Python 3.11.
-    return isinstance(error, EXPECTED_ERRORS) or all(map(is_expected, getattr(error, "exceptions", [False])))
+    """Whether programs raise this; ``ExceptionGroup`` came with Python 3.11."""
+    errors = getattr(error, "exceptions", ())
+    return all(map(is_expected, errors)) if errors else isinstance(error, EXPECTED_ERRORS)
 
 
 @dataclasses.dataclass(eq=False)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import string
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -122,6 +123,38 @@ def test_a_url_without_secrets_is_shown_as_it_is(path: str, params: list[tuple[s
 def test_nothing_makes_redaction_raise_and_it_is_done_once_and_for_all(text: str, redact: Any) -> None:
     once = redact(text, DEFAULT_QUERY_PARAMS)
     assert redact(once, DEFAULT_QUERY_PARAMS) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        unit * (200_000 // len(unit)) + tail
+        for unit, tail in [
+            ("a", "@"),
+            ("a:", "@"),
+            ("=a:", "@"),
+            ('"a:"', "@"),
+            ("a:b@", "="),
+            (" a:b@", "="),
+            ("//", "@"),
+            ("http://a", "@"),
+            ("?a=", "@"),
+            ("?token=", "@"),
+            ("&;#?", "="),
+            ("[", "="),
+            ("%5B", "="),
+            ("\n    ", "@="),
+        ]
+    ]
+    + ["=a:" * 60_000 + "b@" * 60_000, "(a:" * 60_000 + '"@=' * 60_000],
+    ids=lambda text: f"{text[:8]!r}{text[-2:]!r}",
+)
+@pytest.mark.parametrize("redact", [redact_url, redact_text, redact_query])
+def test_nobody_can_make_redaction_slow(redact: Any, text: str) -> None:
+    """What is redacted may come from anybody, and the event loop waits for it."""
+    start = time.process_time()
+    redact(text, DEFAULT_QUERY_PARAMS)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

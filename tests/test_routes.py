@@ -9,6 +9,7 @@ import string
 from typing import Any
 
 import pytest
+import tornado
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from outcomes import UnhandledError, fail
@@ -141,6 +142,7 @@ _literals = st.text(string.ascii_letters + "/-_.~[]+*?^|{}", max_size=5)
 _bodies = st.sampled_from([r"\d+", "[^/]+", ".*", "a|b", "[0-9]{4}", r"\w*?"])
 
 
+@pytest.mark.skipif(tornado.version_info < (6, 1), reason="this Tornado does not unescape what follows a group")
 @given(_literals, st.lists(st.tuples(_bodies, _literals), max_size=4), st.booleans())
 def test_what_tornado_can_reverse_has_the_template_that_it_reverses_to(
     start: str, rest: list[tuple[str, str]], named: bool

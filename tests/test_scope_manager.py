@@ -376,6 +376,28 @@ async def test_what_follows_a_scope_closed_elsewhere_has_the_scope_below_as_pare
 
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
+async def test_tasks_that_follow_a_scope_closed_elsewhere_have_the_scope_below_as_parent(
+    elsewhere: Callable[[Close], Awaitable[None]], recorder: Recorder
+) -> None:
+    """Also where its opener did nothing in between by which to notice that it is closed."""
+    tracer = recorder.tracer
+
+    async def work() -> None:
+        tracer.start_span("work").finish()
+
+    with tracer.start_active_span("outer"):
+        await elsewhere(tracer.start_active_span("closed elsewhere").close)
+        await asyncio.gather(work(), work())
+
+        await elsewhere(tracer.start_active_span("closed elsewhere").close)
+        task = asyncio.create_task(work())
+        tracer.start_span("own").finish()
+        await task
+    names = [span.name for span in children(recorder.finished, only(recorder.finished, name="outer"))]
+    assert names == ["closed elsewhere", "work", "work", "closed elsewhere", "own", "work"]
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
 async def test_a_scope_below_that_is_closed_elsewhere_is_finished_and_skipped_later(
     elsewhere: Callable[[Close], Awaitable[None]], manager: ContextVarsScopeManager
 ) -> None:
@@ -1064,8 +1086,8 @@ class Model:
         self.closed.setdefault(scope, self.still_open(above))
 
     def branch(self, context: int) -> None:
-        """Start a task. It may inherit what is closed: nobody can tell that from a scope that is closed later."""
-        self.inherits.append(self.inherits[context] or bool(self.opened[context]))
+        """Start a task."""
+        self.inherits.append(self.inherits[context] or not all(self.spans[n].finishes for n in self.opened[context]))
         self.contexts.append(self.contexts[context].copy())
         self.opened.append([])
 

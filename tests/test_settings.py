@@ -24,6 +24,7 @@ from support import RECORDERS, MockRecorder, Recorded, Recorder, Servers
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 
+import tornado_opentracing
 from tornado_opentracing import (
     ContextVarsScopeManager,
     TornadoTracing,

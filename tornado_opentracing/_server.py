@@ -310,6 +310,18 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
     return finish
 
 
+def _detach_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def detach(self: RequestHandler) -> Any:
+        stream = original(self)
+        state = request_span(self.request) if layer.enabled else None
+        if state is not None and state.awaits_finish:
+            state.finish_for(self)
+        return stream
+
+    return detach
+
+
 def _note_cancellation(state: RequestSpan) -> None:
     # From 6.6 on Tornado answers for a handler that was cancelled, before it lets the cancellation through.
     error = sys.exc_info()[1]
@@ -383,6 +395,7 @@ _FINISH = Patch(RequestHandler, "finish", _finish_hook)
 HOOKS = [
     Patch(RequestHandler, "_execute", _execute_hook),
     _FINISH,
+    Patch(RequestHandler, "detach", _detach_hook),
     Patch(RequestHandler, "send_error", _send_error_hook),
     Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
     Patch(HandlerDelegate, "execute", _delegate_execute_hook),

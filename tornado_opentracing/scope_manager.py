@@ -69,10 +69,10 @@ class ContextVarsScopeManager(ScopeManager):
                 scope = self._top.get()
                 continue
             if scope.left_elsewhere:
-                # Inherited here: its span stays the parent of what this context does. But not the scope itself, which
-                # for the sake of the context that opened it still leads to all that lay below it.
-                scope = _Remains(self, scope)
+                # Inherited here, and nobody can tell whether before or after it was closed: it is active nowhere.
+                scope = scope._below if not scope.is_cut else _Remains(self, scope)
                 self._top.set(scope)
+                continue
             break
         return scope
 
@@ -86,6 +86,7 @@ class _Scope(Scope):
     """
 
     is_cut = False
+    left_elsewhere = False
     closed = False
     _left = False
     _waits_for: tuple[_Scope, ...] = ()
@@ -116,6 +117,13 @@ class _Scope(Scope):
                 scope._waiting += (self,)
         self._leave_if_last()
 
+    def __exit__(self, *exc_info: Any) -> None:
+        """Close the scope; before that, OpenTracing's own ``Scope`` marks the span where an exception passes."""
+        try:
+            super().__exit__(*exc_info)
+        finally:
+            self.close()
+
     def restore(self) -> bool:
         """Make active what was so before, if the current context is the one that opened this scope."""
         token, self._token = self._token, None
@@ -126,14 +134,7 @@ class _Scope(Scope):
         except ValueError:
             self._token = token
             return False
-        if self._left:
-            self._below = None
         return True
-
-    @property
-    def left_elsewhere(self) -> bool:
-        """Whether it was left for good in another context than the one that opened it."""
-        return self._left and self._token is not None
 
     def _above(self) -> tuple[_Scope, ...]:
         """The scopes above this one, in the current context, that are not left yet."""
@@ -164,7 +165,8 @@ class _Scope(Scope):
         below = self._below
         if self._manager._top.get() is self and not self.restore():
             self._manager._top.set(below)
-        if self._token is None:
+        self.left_elsewhere = self._token is not None
+        if not self.left_elsewhere:
             # Tasks that inherited this scope need it, but nothing below it: a chain of tasks or callbacks would
             # otherwise keep every span there ever was.
             self._below = None

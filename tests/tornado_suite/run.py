@@ -3,10 +3,12 @@
     python tests/tornado_suite/run.py [arguments of tornado.test.runtests]
 
 Compared is what became of each test: its outcome, what it logged, whether it wrote to stderr. A test that differs is
-run again in both ways, three times alone and once with its class: what happens then only when it is traced cannot be put
-down to timing. Of the traced run every span has to be finished, once, no trace may reach from one test into another,
-nothing may be left active, and the package must not have logged anything.
+run again in both ways, three times alone and once with its class: what happens then only when it is traced cannot be
+put down to timing. Of the traced run every span has to be finished, once, no trace may reach from one test into
+another, nothing may be left active, and the package must not have logged anything.
 """
+
+# ruff: noqa: T201
 
 from __future__ import annotations
 
