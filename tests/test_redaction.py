@@ -128,7 +128,7 @@ def test_nothing_makes_redaction_raise_and_it_is_done_once_and_for_all(text: str
 @pytest.mark.parametrize(
     "text",
     [
-        unit * (200_000 // len(unit)) + tail
+        unit * (60_000 // len(unit)) + tail
         for unit, tail in [
             ("a", "@"),
             ("a:", "@"),
@@ -146,15 +146,15 @@ def test_nothing_makes_redaction_raise_and_it_is_done_once_and_for_all(text: str
             ("\n    ", "@="),
         ]
     ]
-    + ["=a:" * 60_000 + "b@" * 60_000, "(a:" * 60_000 + '"@=' * 60_000],
+    + ["=a:" * 12_000 + "b@" * 12_000, "(a:" * 10_000 + '"@=' * 10_000],
     ids=lambda text: f"{text[:8]!r}{text[-2:]!r}",
 )
 @pytest.mark.parametrize("redact", [redact_url, redact_text, redact_query])
 def test_nobody_can_make_redaction_slow(redact: Any, text: str) -> None:
-    """What is redacted may come from anybody, and the event loop waits for it."""
+    """What is redacted may come from anybody, up to Tornado's limit for headers, and the event loop waits for it."""
     start = time.process_time()
     redact(text, DEFAULT_QUERY_PARAMS)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(

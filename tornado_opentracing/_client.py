@@ -146,7 +146,8 @@ def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any)
     if span is None:
         return None
     if own is not None:
-        _spans.call_back("start_span_cb", options.start_span_cb, span, own)
+        if options.start_span_cb is not None:
+            _spans.call_back("start_span_cb", options.start_span_cb, span, own)
         _spans.inject(tracer, span, own.headers)
     return ClientSpan(span, config)
 
@@ -185,7 +186,9 @@ def _done(state: ClientSpan, future: Future[HTTPResponse]) -> None:
     error = raised or response.error
     if error is not None:
         state.fail(error)
-    _spans.set_tags(state.span, _response_tags(state, response))
+    found = _response_tags(state, response)
+    if found:
+        _spans.set_tags(state.span, found)
     state.finish(response.code, response if raised is None else raised)
 
 

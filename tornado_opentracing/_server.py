@@ -125,7 +125,8 @@ def start_request_span(
         return None
     state = RequestSpan(span, config)
     setattr(request, _SPAN, state)
-    _spans.call_back("start_span_cb", options.start_span_cb, span, request)
+    if options.start_span_cb is not None:
+        _spans.call_back("start_span_cb", options.start_span_cb, span, request)
     return state
 
 
@@ -248,8 +249,8 @@ class _InjectIntoResponse(OutputTransform):
 
 
 def with_injection(state: RequestSpan, transforms: list[OutputTransform]) -> list[OutputTransform]:
-    """A handler's transforms, with one more where ``inject_response_headers`` is set."""
-    return [*transforms, _InjectIntoResponse(state)] if state.options.inject_response_headers else transforms
+    """A handler's transforms, and one that injects the span into the response's headers."""
+    return [*transforms, _InjectIntoResponse(state)]
 
 
 def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Callable[..., Awaitable[None]]:
@@ -272,7 +273,8 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
         if state is None:
             await original(handler, transforms, *args, **kwargs)
             return
-        transforms = with_injection(state, transforms)
+        if config.options.inject_response_headers:
+            transforms = with_injection(state, transforms)
         with active(state):
             try:
                 await original(handler, transforms, *args, **kwargs)
@@ -361,7 +363,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
-        if excludes(config, self.request):
+        if (config.filters_requests or _SPAN in self.request.__dict__) and excludes(config, self.request):
             config = config.untraced
         # A connection inherits the context in which listen() was called, which may be another Application's.
         if config is process.tracing and application_config.get() is None:

@@ -134,10 +134,8 @@ def start(
         return None
 
 
-def call_back(name: str, callback: Callable[[Span, Any], object] | None, span: Span, subject: Any) -> None:
-    """Call a callback of the application, if there is one."""
-    if callback is None:
-        return
+def call_back(name: str, callback: Callable[[Span, Any], object], span: Span, subject: Any) -> None:
+    """Call a callback of the application."""
     try:
         callback(span, subject)
     except Exception:

@@ -158,7 +158,8 @@ def _traced(
         if not _server.excludes(config, handler.request):
             state = _server.start_handler_span(config, handler, attributes)
             if state is not None:
-                handler._transforms = _server.with_injection(state, handler._transforms)
+                if config.options.inject_response_headers:
+                    handler._transforms = _server.with_injection(state, handler._transforms)
                 _end_with_task(state, handler)
         else:
             state = _server.request_span(handler.request)

@@ -115,7 +115,10 @@ class _Scope(Scope):
             self._waits_for = self._above()
             for scope in self._waits_for:
                 scope._waiting += (self,)
-        self._leave_if_last()
+        if self._waits_for or self._waiting:
+            self._leave_if_last()
+        else:
+            self._leave()
 
     def __exit__(self, *exc_info: Any) -> None:
         """Close the scope; before that, OpenTracing's own ``Scope`` marks the span where an exception passes."""
@@ -148,9 +151,6 @@ class _Scope(Scope):
 
     def _leave_if_last(self) -> None:
         """Leave the stack unless a scope above is still there, and let those follow that waited for this one."""
-        if not self._waits_for and not self._waiting:
-            self._leave()
-            return
         leaving: list[_Scope] = [self]
         while leaving:
             scope = leaving.pop()
