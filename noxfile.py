@@ -30,7 +30,7 @@ def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
     # The command and not "python -m pytest", which would put the source tree before the wheel.
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--numprocesses=auto", *session.posargs)
 
 
 @nox.session

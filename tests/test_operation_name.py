@@ -37,6 +37,13 @@ class GetOnly(RequestHandler):
         fail()
 
 
+class Guarded(Story):
+    """With the usual base class, whose ``prepare`` looks who is there."""
+
+    async def prepare(self) -> None:
+        pass
+
+
 class InPrepare(RequestHandler):
     """Answers whatever the method is."""
 
@@ -84,6 +91,7 @@ def application(**settings: Any) -> Application:
         (r"/get/(\d+)", GetOnly),
         (r"/broken/(\d+)", GetOnly, {"is_broken": True}),
         (r"/prepare/(\d+)", InPrepare),
+        (r"/guarded/(\d+)", Guarded),
         (r"/dav", Dav),
         (r"/readonly", ReadOnly),
         (r"/gone/(.*)", ErrorHandler, {"status_code": 410}),
@@ -125,6 +133,7 @@ REQUESTS = [
     ("GET", "/broken/1", "GetOnly", "GET /broken/{0}"),
     ("GET", "/prepare/1", "InPrepare", "GET /prepare/{0}"),
     ("DELETE", "/prepare/1", "InPrepare", "DELETE /prepare/{0}"),
+    ("GET", "/guarded/1", "Guarded", "GET /guarded/{0}"),
     ("PROPFIND", "/dav", "Dav", "PROPFIND /dav"),
     # Nested.
     ("GET", "/rules/x", "Story", "GET /rules/{rule}"),
@@ -133,6 +142,7 @@ REQUESTS = [
     # Method not allowed.
     ("HEAD", "/get/1", "GetOnly", "HEAD method_not_allowed"),
     ("POST", "/get/1", "GetOnly", "POST method_not_allowed"),
+    ("POST", "/guarded/1", "Guarded", "POST method_not_allowed"),
     ("OPTIONS", "/story/1", "Story", "OPTIONS method_not_allowed"),
     ("GET", "/dav", "Dav", "GET method_not_allowed"),
     ("POST", "/readonly", "ReadOnly", "POST method_not_allowed"),

@@ -40,7 +40,7 @@ from tornado_opentracing import ContextThreadPoolExecutor, init_tracing, no_pare
 PROGRAMS = int(os.environ.get("RANDOM_PROGRAMS", "300"))
 
 #: Longer than anything here takes that is not broken.
-PATIENCE = 20
+PATIENCE = 10
 
 # The language of the programs.
 
@@ -57,9 +57,8 @@ class Fetch(Work):
     """A fetch; the steps are done by the handler at the server, while the request's span is active."""
 
     handler: str = "Async"
-    is_redirected: bool = False
-    #: The client gives up soon, and its connection is gone.
-    is_impatient: bool = False
+    #: "plain"; "redirected" by another handler; "impatient": the client gives up soon, and its connection is gone.
+    conduct: str = "plain"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +107,7 @@ def children(work: Work, name: str) -> Iterator[tuple[int, Work, str, str | None
 
 def is_calm(work: Work) -> bool:
     """Whether nothing keeps any part of a program from being run."""
-    return not (isinstance(work, Fetch) and work.is_impatient) and all(
+    return not (isinstance(work, Fetch) and work.conduct == "impatient") and all(
         isinstance(step, (Pause, Finish))
         or (isinstance(step, Run) and step.cancelled_after is None and all(map(is_calm, step.works)))
         for step in work.steps
@@ -125,7 +124,7 @@ def expected(work: Work, name: str = "0", parent: str | None = None) -> Iterator
     if isinstance(work, Fetch):
         client = f"{name} client"
         yield client, parent
-        if work.is_redirected:
+        if work.conduct == "redirected":
             yield f"{name} redirect", client
         parent = client
     yield own_span(work, name), parent
@@ -189,7 +188,7 @@ class Performance:
 
     def check(self, program: Work, finished: list[Recorded]) -> None:
         """Compare what was recorded with the program."""
-        assert not self.surprises
+        assert not self.surprises, self.surprises
         parents = dict(expected(program))
         assert set(self.begun) <= set(parents)
         if is_calm(program):
@@ -279,7 +278,7 @@ class Job:
         performance.fetches[name] = self
         performance.begun[f"{name} client"] += 1
         fetched = performance.stage.client(work).fetch(
-            performance.stage.url(work, name), request_timeout=0.004 if work.is_impatient else PATIENCE
+            performance.stage.url(work, name), request_timeout=0.004 if work.conduct == "impatient" else PATIENCE
         )
         try:
             performance.statuses[name] = (await fetched).code
@@ -554,7 +553,7 @@ class Redirects(RequestHandler):
         performance.see(f"{name} redirect")
         work = performance.fetches[name].work
         assert isinstance(work, Fetch)
-        self.redirect(performance.stage.url(dataclasses.replace(work, is_redirected=False), name))
+        self.redirect(performance.stage.url(dataclasses.replace(work, conduct="plain"), name))
 
 
 class Quiet(RequestHandler):
@@ -609,7 +608,7 @@ class Stage:
         return f"http://127.0.0.1:{port}"
 
     def url(self, work: Fetch, name: str) -> str:
-        where = "redirect" if work.is_redirected else work.handler
+        where = "redirect" if work.conduct == "redirected" else work.handler
         return f"{self.addresses[where]}/{where}/{name}"
 
     def client(self, work: Fetch) -> AsyncHTTPClient:
@@ -684,15 +683,19 @@ async def stage(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Stage]:
 
 HANDLERS = ["Async", "Plain", "Decorated", *(["Coroutine"] if tornado.version_info >= (6, 1) else [])]
 
-seldom = st.sampled_from([False] * 7 + [True])
-
 
 @functools.cache
 def works(depth: int) -> st.SearchStrategy[Work]:
     steps = st.lists(steps_(depth), max_size=3).map(tuple)
     return st.one_of(
         st.builds(Work, steps),
-        st.builds(Fetch, steps, handler=st.sampled_from(HANDLERS), is_redirected=seldom, is_impatient=seldom),
+        st.builds(
+            Fetch,
+            steps,
+            handler=st.sampled_from(HANDLERS),
+            # Not both at once: simple_httpclient fails where it gives up while it follows a redirect.
+            conduct=st.sampled_from(["plain"] * 8 + ["redirected", "impatient"]),
+        ),
     )
 
 

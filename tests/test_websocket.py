@@ -93,9 +93,11 @@ async def connected(request: str | HTTPRequest, site: Site | None = None) -> Asy
         yield opened
     finally:
         opened.close()
-        await until(stream.closed)
         if site is not None:
             await until(lambda: site.is_closed)
+            # Before 6.6 Tornado does not close the connection of a coroutine that failed.
+            stream.close()
+        await until(stream.closed)
 
 
 async def exchange(opened: WebSocketClientConnection, *messages: str | bytes) -> None:
@@ -566,11 +568,11 @@ class RaisesHTTPError(Raises):
 async def test_an_exception_in_on_message_is_an_error_on_the_messages_span(
     each_recorder: Recorder, servers: Servers, handler: type[Raises], trace_websocket_messages: bool
 ) -> None:
-    """Tornado closes the connection then, as ever; the handshake was none the worse."""
+    """It ends the connection, as ever; the handshake was none the worse."""
     url, site = serve(servers, each_recorder, handler, trace_websocket_messages=trace_websocket_messages)
     async with connected(url, site) as opened:
         await opened.write_message("a")
-        assert await opened.read_message() is None
+        await until(lambda: site.is_closed)
     spans = await settled(each_recorder, 4 if trace_websocket_messages else 1)
     handshake = only(spans, kind="server")
     assert (handshake.status, handshake.is_error, handshake.logs) == (101, False, [])

@@ -50,8 +50,8 @@ _SECRET_HEADER = re.compile(
 )
 _USER_INFO = re.compile(r"^(\s*(?:(?:[a-z][a-z0-9+.-]*:)?//)?)[^/?#]*@", re.IGNORECASE)
 # With bounds: text may come from the network, and must not take time that grows with its square.
-_USER_INFO_IN_TEXT = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^/?#\s<>]{0,512}@", re.IGNORECASE)
-_BARE_USER_INFO_IN_TEXT = re.compile(r"""(?<![^\s"'(<=])(?:[^\s/:@"'<>()=]{1,256}:[^\s/@]{0,256}@)+""")
+_USER_INFO_IN_TEXT = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^/?#\s<>]{0,256}@", re.IGNORECASE)
+_BARE_USER_INFO_IN_TEXT = re.compile(r"""(?<![^\s"'(<=])(?:[^\s/:@"'<>()=]{1,64}:[^\s/@]{0,128}@)+""")
 
 # A secret's value goes on to the next parameter: more may be lost than the secret, but nothing of it is left.
 _PARAM = re.compile(r"[?&;#]([^=&;#?]*)=")
@@ -82,8 +82,7 @@ def redact_text(text: str, params: Collection[str]) -> str:
     """Text, such as a traceback, with its URLs and queries redacted."""
     if "@" in text:
         text = _USER_INFO_IN_TEXT.sub(r"\1", text)
-        while (shorter := _BARE_USER_INFO_IN_TEXT.sub("", text)) != text:
-            text = shorter
+        text = _BARE_USER_INFO_IN_TEXT.sub("", text)
     if "=" not in text:
         return text
     return "".join(_redact_line(line, params) for line in text.splitlines(keepends=True))

@@ -40,11 +40,15 @@ def operation_by_route(
     route = route_of(request)
     if route is None and handler_class in (ErrorHandler, application.settings.get("default_handler_class")):
         return f"{method} not_found"
-    function = getattr(handler_class, method.lower(), None)
-    answers_in_prepare = handler_class.prepare is not RequestHandler.prepare
-    if function is RequestHandler._unimplemented_method and not answers_in_prepare:
+    if handler_class.prepare is RequestHandler.prepare and lacks_method(request, handler_class):
         return f"{method} method_not_allowed"
     return f"{method} {route or handler_class.__name__}"
+
+
+def lacks_method(request: HTTPServerRequest, handler_class: type[RequestHandler]) -> bool:
+    """Whether the handler has no method for the request: then Tornado answers 405, unless ``prepare`` answers first."""
+    method = getattr(handler_class, (request.method or "").lower(), None)
+    return method is RequestHandler._unimplemented_method
 
 
 @functools.lru_cache(maxsize=4096)

@@ -63,7 +63,18 @@ class RequestSpan(_spans.SpanLifecycle):
         names = self.options.traced_response_headers
         if names and handler._headers_written and not self.is_unanswered:
             _spans.set_tags(self.span, _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options))
-        self.finish(None if self.is_unanswered else sent_status(handler), handler)
+        status = None if self.is_unanswered else sent_status(handler)
+        if status == 405 and self.options.operation_name == "route":
+            self._name_method_not_allowed(handler)
+        self.finish(status, handler)
+
+    def _name_method_not_allowed(self, handler: RequestHandler) -> None:
+        # Known only now where the handler has a prepare, which could have answered.
+        if _routes.lacks_method(handler.request, type(handler)):
+            try:
+                self.span.set_operation_name(f"{handler.request.method} method_not_allowed")
+            except Exception:
+                _spans.report("naming a span")
 
 
 #: The requests whose handlers are done but will only be finished by a later ``finish()``.
