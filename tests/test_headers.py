@@ -462,6 +462,7 @@ async def test_every_response_carries_the_context_of_its_span(
     assert ids_in(each_recorder, response.headers) == (span.trace_id, span.span_id)
     if path == "/ok" and (method, status) == ("GET", 200):
         assert response.body == b"hello" * 1000
+        assert ("X-Consumed-Content-Encoding" in response.headers) == compressed
 
 
 async def test_the_response_of_a_websocket_handshake_carries_the_context_of_its_span(

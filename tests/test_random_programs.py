@@ -148,7 +148,7 @@ def span_name(span: Recorded) -> str:
 # The interpreter.
 
 
-class Oops(Exception):
+class Oops(Exception):  # noqa: N818
     """What programs raise."""
 
 
@@ -405,7 +405,7 @@ async def by_gen_coroutine(jobs: Jobs) -> None:
 
 
 async def by_gen_multi(jobs: Jobs) -> None:
-    await gen.multi([for_gen(job) for job in jobs], quiet_exceptions=EXPECTED_ERRORS)
+    await gen.multi([for_gen(job) for job in jobs], quiet_exceptions=Exception)
 
 
 async def by_no_parent_scope(jobs: Jobs) -> None:
@@ -515,7 +515,8 @@ class Served(RequestHandler):
         except asyncio.CancelledError:
             if tornado.version_info < (6, 6):
                 # Tornado answers nothing and leaves the client waiting.
-                self.request.connection.close()  # type: ignore[attr-defined]
+                connection: Any = self.request.connection
+                connection.close()
             raise
 
 
@@ -569,7 +570,12 @@ class Stage:
     performance: Performance
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        # Each thread waits for what it started, so there must be enough of them.
+        self.plain_pool: ThreadPoolExecutor = ThreadPoolExecutor(200)
+        self.context_pool: ContextThreadPoolExecutor = ContextThreadPoolExecutor(200)
+        self.default_pool: ThreadPoolExecutor = ThreadPoolExecutor(200)
+        self.loop.set_default_executor(self.default_pool)
 
         class Decorated(Served):
             """Alone has a span, where not every request has one."""
@@ -593,11 +599,6 @@ class Stage:
         self.handlers = [*handlers, "Decorated"]
         # Those that wait for nothing but their own requests may have to wait for each other.
         self.clients: list[Any] = [AsyncHTTPClient(force_instance=True, max_clients=count) for count in (1000, 2)]
-        # Each thread waits for what it started, so there must be enough of them.
-        self.plain_pool = ThreadPoolExecutor(200)
-        self.context_pool = ContextThreadPoolExecutor(200)
-        self.default_pool = ThreadPoolExecutor(200)
-        self.loop.set_default_executor(self.default_pool)
 
     def _serve(self, rules: Any, trace_all: bool) -> str:
         application = Application(rules, opentracing_trace_all=trace_all, stage=self, log_function=lambda handler: None)

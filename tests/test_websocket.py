@@ -972,7 +972,7 @@ async def not_a_socket(there: Far) -> object:
 
 
 async def timed_out(there: Far) -> object:
-    return await websocket_connect(HTTPRequest(f"{there.url}/hangs", request_timeout=0.01))
+    return await websocket_connect(HTTPRequest(f"{there.url}/hangs", request_timeout=0.2))
 
 
 async def cancelled(there: Far) -> object:
