@@ -45,7 +45,7 @@ def namespace() -> dict[str, Any]:
     """What the blocks after the first find: the first one's imports, and a tracer."""
     imports = [node for node in ast.parse(FIRST).body if isinstance(node, (ast.Import, ast.ImportFrom))]
     found: dict[str, Any] = {"tracer": MockTracer(ContextVarsScopeManager())}
-    exec(compile(ast.Module(imports, []), "README.md", "exec"), found)
+    exec(compile(ast.Module([*imports], []), "README.md", "exec"), found)
     return found
 
 

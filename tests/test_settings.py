@@ -123,7 +123,9 @@ def test_an_unknown_setting_is_refused_with_the_names_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("make", [init_tracing, init_client_tracing, TornadoTracing])
-@pytest.mark.parametrize("not_a_tracer", ["tracer", 7, MockTracer, object()], ids=["string", "number", "class", "object"])
+@pytest.mark.parametrize(
+    "not_a_tracer", ["tracer", 7, MockTracer, object()], ids=["string", "number", "class", "object"]
+)
 def test_what_is_no_tracer_is_refused(make: Callable[[Any], object], not_a_tracer: Any) -> None:
     with pytest.raises(TypeError, match=r"^tracer must be an OpenTracing tracer"):
         make(not_a_tracer)

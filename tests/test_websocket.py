@@ -13,6 +13,7 @@ from typing import Any
 
 import opentracing
 import pytest
+import tornado
 from opentracing.mocktracer import MockTracer
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager as OpenTracingScopeManager
 from outcomes import UnhandledError
@@ -93,11 +94,9 @@ async def connected(request: str | HTTPRequest, site: Site | None = None) -> Asy
         yield opened
     finally:
         opened.close()
+        await until(stream.closed)
         if site is not None:
             await until(lambda: site.is_closed)
-            # Before 6.6 Tornado does not close the connection of a coroutine that failed.
-            stream.close()
-        await until(stream.closed)
 
 
 async def exchange(opened: WebSocketClientConnection, *messages: str | bytes) -> None:
@@ -570,22 +569,29 @@ async def test_an_exception_in_on_message_is_an_error_on_the_messages_span(
 ) -> None:
     """It ends the connection, as ever; the handshake was none the worse."""
     url, site = serve(servers, each_recorder, handler, trace_websocket_messages=trace_websocket_messages)
-    async with connected(url, site) as opened:
+    # Before 6.6 Tornado forgets the connection of a coroutine that failed, without closing it.
+    is_closed = tornado.version_info >= (6, 6) or not issubclass(handler, (AsyncRaises, CoroutineRaises))
+    async with connected(url) as opened:
         await opened.write_message("a")
-        await until(lambda: site.is_closed)
-    spans = await settled(each_recorder, 4 if trace_websocket_messages else 1)
+        await until(lambda: site.exceptions)
+        if is_closed:
+            assert await opened.read_message() is None
+        else:
+            protocol: Any = opened.protocol
+            protocol.stream.close()
+    spans = await settled(each_recorder, 1 + trace_websocket_messages * (2 + is_closed))
     handshake = only(spans, kind="server")
     assert (handshake.status, handshake.is_error, handshake.logs) == (101, False, [])
     if not trace_websocket_messages:
         assert len(spans) == 1
         return
-    _, message, closing = events(spans)
+    _, message, *closing = events(spans)
     assert message.name == f"{handler.__name__}.on_message"
     assert message.is_error
     (log,) = message.logs
     assert (log["event"], log["error.kind"]) == ("error", type(handler.error).__name__)
     assert {"error.object", "message", "stack"} <= log.keys()
-    assert not closing.is_error
+    assert [span.is_error for span in closing] == [False] * is_closed
 
 
 class RaisesInOpen(Socket):
