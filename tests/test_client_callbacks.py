@@ -59,7 +59,7 @@ class Site:
 @pytest.fixture
 async def site(servers: Servers) -> AsyncIterator[Site]:
     site = Site()
-    routes = [(r"/redirect/(\w+)", Redirects), (r"/(\w+)", Serves)]
+    routes = [(r"/redirect/(.+)", Redirects), (r"/(\w+)", Serves)]
     site.url = servers.start(Application(routes, site=site, log_function=lambda handler: None))
     yield site
     for gate in site.gates.values():
@@ -240,6 +240,23 @@ async def test_callbacks_run_in_the_callers_context_for_every_hop_of_a_redirect(
     caller.check(names)
     assert only(each_recorder.finished, kind="client").status == 200
     client.close()
+
+
+@pytest.mark.parametrize("hops", [0, 1, 3])
+async def test_a_chain_of_redirects_is_one_span_with_the_final_url_and_their_number(
+    each_recorder: Recorder, client_class: type[AsyncHTTPClient], site: Site, hops: int
+) -> None:
+    """curl does not tell the number."""
+    init_client_tracing(each_recorder.tracer)
+    client = client_class(force_instance=True)
+    site.gate("end").set()
+    await client.fetch(f"{site.url}/{'redirect/' * hops}end")
+    client.close()
+    span = only(each_recorder.finished)
+    assert (span.path, span.status, each_recorder.unfinished) == (f"/{'redirect/' * hops}end", 200, 0)
+    assert span.tags.get("http.effective_url") == (f"{site.url}/end" if hops else None)
+    counts = client_class is SimpleAsyncHTTPClient and hops
+    assert span.tags.get("http.redirects") == (hops if counts else None)
 
 
 async def test_a_span_opened_in_a_callback_is_a_child_of_the_callers(

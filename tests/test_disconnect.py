@@ -118,6 +118,17 @@ class GivesUp(Left):
         self.waiting.cancel()
 
 
+class FinishesInClose(Left):
+    """The last chance, and a futile one."""
+
+    async def get(self) -> None:
+        await self.wait()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.finish("too late")
+
+
 class CallsSuper(Returns):
     def on_connection_close(self) -> None:
         super().on_connection_close()
@@ -149,6 +160,7 @@ RUNNING: list[type[Left]] = [
     FlushesAndCatches,
     SendsError,
     GivesUp,
+    FinishesInClose,
     CallsSuper,
     ReturnsToAnswerLater,
 ]
@@ -189,7 +201,19 @@ class FlushesTooLate(AnswersLater):
         self.site.over.set()
 
 
-RETURNED: list[type[AnswersLater]] = [AnswersLater, AnswersTooLate, AnswersWithErrorTooLate, FlushesTooLate]
+class AnswersInClose(AnswersLater):
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.finish("too late")
+
+
+RETURNED: list[type[AnswersLater]] = [
+    AnswersInClose,
+    AnswersLater,
+    AnswersTooLate,
+    AnswersWithErrorTooLate,
+    FlushesTooLate,
+]
 
 Trace = Callable[[Recorder, type[Left]], type[Left]]
 
@@ -242,7 +266,7 @@ async def test_a_request_whose_client_leaves_while_the_handler_runs_ends_with_th
     """Nothing went out, so that there is no status."""
     url, site = serve(servers, each_recorder, handler, trace)
     await leave(url, site)
-    if handler is not GivesUp:
+    if handler not in (GivesUp, FinishesInClose):
         assert each_recorder.finished == []
     site.release.set()
     check(site, await only_span(each_recorder), handler)
@@ -267,6 +291,20 @@ async def test_a_request_whose_client_leaves_when_the_handler_has_returned_ends_
     site.release.set()
     await site.over.wait()
     check(site, await only_span(each_recorder), handler)
+
+
+@pytest.mark.parametrize("handler", [Returns, AnswersLater])
+async def test_a_connection_that_the_server_closes_is_told_too(
+    each_recorder: Recorder, servers: Servers, handler: type[Left]
+) -> None:
+    """When it is stopped, say."""
+    url, site = serve(servers, each_recorder, handler)
+    async with connection(url) as opened:
+        opened.send(REQUEST)
+        await site.entered.wait()
+        await servers.stop()
+        site.release.set()
+        check(site, await only_span(each_recorder), handler)
 
 
 # In the middle of the response.

@@ -7,6 +7,7 @@ import contextvars
 import functools
 import math
 import multiprocessing
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -391,6 +392,17 @@ async def test_process_pools_work_untouched(recorder: Recorder) -> None:
     with ProcessPoolExecutor(1, spawn) as pool, recorder.tracer.start_active_span("caller"):
         assert await by_tornado(pool)(math.factorial, 5) == 120
         assert await by_asyncio(pool)(math.factorial, 4) == 24
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason="asyncio takes no pool of processes as its default any more")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_default_pool_of_processes_works_untouched(recorder: Recorder) -> None:
+    init_tracing(recorder.tracer)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        executor: Any = pool
+        asyncio.get_running_loop().set_default_executor(executor)
+        with recorder.tracer.start_active_span("caller"):
+            assert await by_tornado(None)(math.factorial, 5) == 120
 
 
 async def test_asyncios_own_run_in_executor_is_never_patched(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
+import gc
 import inspect
 import logging
 import re
-import threading
+import subprocess
+import sys
 import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -22,7 +23,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
-from opentracing import Scope, ScopeManager, Span, SpanContext
+from opentracing import Scope, Span
 from opentracing.mocktracer import MockTracer
 from opentracing.mocktracer.context import SpanContext as MockSpanContext
 from opentracing.mocktracer.span import MockSpan
@@ -143,7 +144,7 @@ class FaultySpanContext(MockSpanContext):
 
     @property
     def baggage(self) -> Any:
-        return self.faults.call("context.baggage", lambda: self._baggage)
+        return self.faults.call("context.baggage", lambda: super(FaultySpanContext, self).baggage)
 
 
 class FaultySpan(MockSpan):
@@ -151,10 +152,12 @@ class FaultySpan(MockSpan):
 
     @property
     def context(self) -> Any:
-        return self.faults.call("span.context", lambda: self._context)
+        return self.faults.call("span.context", lambda: super(FaultySpan, self).context)
 
     def set_operation_name(self, operation_name: str) -> Any:
-        return self.faults.call("span.set_operation_name", lambda: super(FaultySpan, self).set_operation_name("renamed"))
+        return self.faults.call(
+            "span.set_operation_name", lambda: super(FaultySpan, self).set_operation_name("renamed")
+        )
 
     def set_tag(self, key: str, value: Any) -> Any:
         return self.faults.call("span.set_tag", lambda: super(FaultySpan, self).set_tag(key, value))
@@ -201,15 +204,15 @@ class FaultyTracer(MockTracer):
 
     @property
     def scope_manager(self) -> Any:
-        return self._faults.call("tracer.scope_manager", lambda: self._scope_manager)
+        return self._faults.call("tracer.scope_manager", lambda: super(FaultyTracer, self).scope_manager)
 
     @property
     def active_span(self) -> Any:
         return self._faults.call("tracer.active_span", lambda: super(FaultyTracer, self).active_span)
 
     def start_span(self, *args: Any, **kwargs: Any) -> Any:
-        def start() -> MockSpan:
-            span = super(FaultyTracer, self).start_span(*args, **kwargs)
+        def start() -> Any:
+            span: Any = super(FaultyTracer, self).start_span(*args, **kwargs)
             span.__class__ = FaultySpan
             span.faults = span._context.faults = self._faults
             span._context.__class__ = FaultySpanContext
@@ -452,7 +455,7 @@ class Socket(WebSocketHandler, Noting):
 
 
 class AsyncSocket(Socket):
-    async def open(self, *args: str, **kwargs: str) -> None:
+    async def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override] # of our own open() above
         await asyncio.sleep(0)
         self.note("open")
 
@@ -520,8 +523,8 @@ class World:
     async def stop(self) -> None:
         self.client.close()
         self.server.stop()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.server.close_all_connections(), 1)
+        # Where a connection broke it never closes, and its task is left to the end of the event loop.
+        await asyncio.wait([asyncio.ensure_future(self.server.close_all_connections())], timeout=0.2)
 
     async def came_to(self, event: str, count: int = 1) -> None:
         await until(lambda: sum(seen[0] == event for seen in self.events) >= count)
@@ -570,13 +573,9 @@ class World:
 
 def decorated(handler: type[RequestHandler], decorate: Callable[[Any], Any]) -> type[RequestHandler]:
     """A subclass whose methods go through a decorator."""
-    methods = {name: decorate(getattr(handler, name)) for name in ("get", "post") if name in dir_of(handler)}
-    return type(handler.__name__, (handler,), methods)
-
-
-def dir_of(handler: type[RequestHandler]) -> set[str]:
-    """What a handler defines itself, or inherits from a handler of this file."""
-    return {name for kind in handler.__mro__ if kind.__module__ == __name__ for name in vars(kind)}
+    methods = {name: getattr(handler, name) for name in ("get", "post")}
+    implemented = {n: decorate(method) for n, method in methods.items() if method is not getattr(RequestHandler, n)}
+    return type(handler.__name__, (handler,), implemented)
 
 
 def described(outcome: Any) -> tuple[Any, ...]:
@@ -586,9 +585,7 @@ def described(outcome: Any) -> tuple[Any, ...]:
         cause, context = outcome.__cause__, outcome.__context__
         return type(outcome), str(outcome), response and described(response), type(cause), type(context)
     assert isinstance(outcome, HTTPResponse)
-    headers = tuple(
-        (name, value) for name, value in outcome.headers.get_all() if not re.match("(?i)date$|ot-", name)
-    )
+    headers = tuple((name, value) for name, value in outcome.headers.get_all() if not re.match("(?i)date$|ot-", name))
     return outcome.code, outcome.reason, outcome.body, headers, outcome.effective_url, outcome.request.url
 
 
@@ -599,7 +596,7 @@ SITUATIONS: dict[str, Situation] = {}
 
 
 def situation(run: Situation) -> Situation:
-    SITUATIONS[getattr(run, "__name__").replace("_", " ")] = run
+    SITUATIONS[run.__name__.replace("_", " ")] = run
     return run
 
 
@@ -719,7 +716,7 @@ async def fetch(url: str, arguments: dict[str, Any], world: World) -> Any:
         return described(error)
 
 
-for title, (url, arguments) in {
+FETCHES: dict[str, tuple[str, dict[str, Any]]] = {
     "fetch": ("{world.url}/plain?token=secret", {}),
     "fetch 404": ("{world.url}/status?status=404", {}),
     "fetch 503": ("{world.url}/status?status=503", {}),
@@ -731,7 +728,8 @@ for title, (url, arguments) in {
     "fetch of no URL": ("nonsense", {}),
     "fetch with wrong arguments": ("{world.url}/plain", {"nonsense": 1}),
     "fetch without a body": ("{world.url}/plain", {"method": "POST"}),
-}.items():
+}
+for title, (url, arguments) in FETCHES.items():
     SITUATIONS[title] = functools.partial(fetch, url, arguments)
 
 
@@ -873,7 +871,7 @@ async def world_with(decorate: Decorate = lambda method: method) -> AsyncIterato
 
 def recorded(tracer: MockTracer) -> list[Any]:
     """The spans since the last time, in a form that can be compared."""
-    spans = tracer.finished_spans()
+    spans: list[Any] = tracer.finished_spans()
     tracer.reset()
     names = {span._context.span_id: span.operation_name for span in spans}
     found = [
@@ -958,7 +956,7 @@ async def test_a_broken_tracer_cannot_flood_the_log(
         with faults.of("everything", raises):
             for _ in range(1000):
                 assert await opened.get("/plain", *TRACED) == (200, "hello")
-            first = [record.args for record in reports]
+            first: list[Any] = [record.args for record in reports]
             assert 0 < len(first) == len({thing for thing, _ in first}) <= len(THINGS)
             now += 59.9
             await opened.get("/plain", *TRACED)
@@ -1006,6 +1004,7 @@ def watch_doors(monkeypatch: pytest.MonkeyPatch, seen: list[BaseException | None
 
 @pytest.mark.parametrize("title", ["exception", "disconnect during upload", "WebSocket", "executor", "fetch 404"])
 @pytest.mark.parametrize("kind", [StopError, asyncio.CancelledError])
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what broke half-way is not tidied up
 async def test_what_is_no_exception_leaves_the_package(
     kind: type[BaseException], title: str, reports: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1031,3 +1030,52 @@ async def test_what_is_no_exception_leaves_the_package(
                 swallowed.append((thing, seen[:]))
     assert not swallowed
     assert not reports
+    gc.collect()
+
+
+@pytest.mark.parametrize("thing", ["tracer.start_span", "tracer.inject", "span.context", "start_span_cb"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+async def test_what_is_no_exception_leaves_a_fetch(
+    kind: type[BaseException], thing: str, client: AsyncHTTPClient
+) -> None:
+    faults = Faults()
+    with_all_options(FaultyTracer(faults), faults)
+    with faults.of(thing, raising(kind(thing))), pytest.raises(kind, match=thing):
+        client.fetch("http://127.0.0.1:1/")
+
+
+PROGRAM = """
+import asyncio, sys
+from opentracing import Tracer
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+from tornado_opentracing import ContextVarsScopeManager, init_tracing
+
+def give_up(*args):
+    raise {end}
+
+async def main():
+    where = sys.argv[1]
+    if where != "get":
+        init_tracing(Tracer(ContextVarsScopeManager()), **{{where: give_up}})
+    methods = {{"get": give_up if where == "get" else lambda handler: None}}
+    socket, port = bind_unused_port()
+    HTTPServer(Application([("/", type("Handler", (RequestHandler,), methods))])).add_socket(socket)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    await reader.read()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("end", ["SystemExit(7)", "KeyboardInterrupt()"])
+def test_a_callback_can_end_the_process_as_a_handler_can(end: str) -> None:
+    programs = {
+        where: subprocess.Popen([sys.executable, "-c", PROGRAM.format(end=end), where], stderr=subprocess.DEVNULL)
+        for where in ("get", "start_span_cb", "finish_span_cb")
+    }
+    codes = {where: program.wait(30) for where, program in programs.items()}
+    assert codes["get"] != 0
+    assert set(codes.values()) == {codes["get"]}, codes

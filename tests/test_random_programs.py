@@ -23,7 +23,7 @@ from typing import Any, cast
 
 import pytest
 import tornado
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from serving import connection, until
 from support import RECORDERS, Recorded, Recorder, active_id
@@ -170,6 +170,7 @@ class Performance:
         self.stage = stage
         self.begun: Counter[str] = Counter()
         self.at_work: set[object] = set()
+        self.detached: list[asyncio.Task[None]] = []
         self.fetches: dict[str, Job] = {}
         #: Where it was looked, which spans may be active there, and the one that was.
         self.seen: list[tuple[str, tuple[str | None, ...], int | None]] = []
@@ -180,10 +181,16 @@ class Performance:
         """One of the spans must be active here."""
         self.seen.append((sys._getframe(1).f_code.co_name, spans, active_id(self.tracer)))
 
+    def detach(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something that nobody waits for."""
+        self.detached.append(asyncio.create_task(coroutine))
+
     def on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody waits for may fail, in the ways that programs do."""
-        error = context.get("exception")
-        if not (is_expected(error) and "never retrieved" in context["message"]):
+        error, message = context.get("exception"), context["message"]
+        # Until 6.6 Tornado's own callback raises what a handler that is cancelled raised.
+        is_known = "never retrieved" in message or "HandlerDelegate.execute" in message
+        if not (is_known and is_expected(error)):
             self.surprises.append(context)
 
     def check(self, program: Work, finished: list[Recorded]) -> None:
@@ -361,7 +368,7 @@ async def by_create_task(jobs: Jobs) -> None:
 async def by_detached_tasks(jobs: Jobs) -> None:
     """Nobody waits for them, and they outlive the span above them."""
     for job in jobs:
-        asyncio.create_task(job())  # noqa: RUF006 - the job holds on to its task while it is at work
+        job.performance.detach(job())
 
 
 async def by_task_group(jobs: Jobs) -> None:
@@ -378,7 +385,10 @@ async def by_eager_tasks(jobs: Jobs) -> None:
 
 
 async def by_wait_for(jobs: Jobs) -> None:
-    await asyncio.gather(*(asyncio.wait_for(job(), PATIENCE) for job in jobs))
+    async def wait(job: Job) -> None:
+        await asyncio.wait_for(job(), PATIENCE)
+
+    await asyncio.gather(*map(wait, jobs))
 
 
 async def by_shield(jobs: Jobs) -> None:
@@ -530,7 +540,7 @@ class Plain(Served):
 
     def get(self, name: str) -> None:
         self._auto_finish = False
-        asyncio.create_task(self.later())  # noqa: RUF006 - the job holds on to its task while it is at work
+        self.performance.detach(self.later())
 
     async def later(self) -> None:
         try:
@@ -723,6 +733,7 @@ def steps_(depth: int) -> st.SearchStrategy[Step]:
     # Where the number was left alone, the programs are the same each time: a failure then is somebody's doing.
     derandomize="RANDOM_PROGRAMS" not in os.environ,
     print_blob=True,
+    phases=[phase for phase in Phase if phase is not Phase.explain],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(program=works(4), stack=st.sampled_from(list(RECORDERS)))

@@ -48,6 +48,8 @@ class Site:
     release: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     is_open: bool = False
     is_closed: bool = False
+    #: The server's end of the connection that was opened last.
+    stream: Any = None
     exceptions: list[Any] = dataclasses.field(default_factory=list)
     #: Scopes left open; OpenTelemetry's shim closes one that nobody refers to.
     scopes: list[Any] = dataclasses.field(default_factory=list)
@@ -64,6 +66,8 @@ class Socket(WebSocketHandler):
 
     def open(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
         self.site.is_open = True
+        protocol: Any = self.ws_connection
+        self.site.stream = protocol.stream
         return None
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
@@ -488,6 +492,46 @@ async def test_each_message_has_a_span_that_follows_from_the_handshake(
         assert "http.status_code" not in event.tags
 
 
+def nameless(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that keeps nothing of what it decorates."""
+
+    def wrapper(self: Any, *args: Any) -> Any:
+        return method(self, *args)
+
+    return wrapper
+
+
+class Decorated(Socket):
+    open = nameless(Socket.open)
+    on_message = nameless(Socket.on_message)
+    on_close = nameless(Socket.on_close)
+
+
+class AssignsItsMethods(Socket):
+    """As applications do that choose them when the connection opens."""
+
+    def initialize(self, site: Site) -> None:
+        super().initialize(site)
+        self.on_message = self.received  # type: ignore[method-assign]
+
+    def received(self, message: str | bytes) -> Awaitable[None] | None:
+        return Socket.on_message(self, message)
+
+
+@pytest.mark.parametrize("handler", [Decorated, AssignsItsMethods])
+async def test_a_message_has_its_span_whatever_function_takes_it(
+    recorder: Recorder, servers: Servers, handler: type[Socket]
+) -> None:
+    url, site = serve(servers, recorder, handler, trace_websocket_messages=True)
+    async with connected(url, site) as opened:
+        await exchange(opened, "a")
+    assert [span.name.partition(".")[2] for span in events(await settled(recorder, 4))] == [
+        "open",
+        "on_message",
+        "on_close",
+    ]
+
+
 async def test_the_spans_of_messages_refer_to_the_handshake_as_follows_from(servers: Servers) -> None:
     references: list[tuple[str, Any]] = []
 
@@ -574,11 +618,9 @@ async def test_an_exception_in_on_message_is_an_error_on_the_messages_span(
     async with connected(url) as opened:
         await opened.write_message("a")
         await until(lambda: site.exceptions)
-        if is_closed:
-            assert await opened.read_message() is None
-        else:
-            protocol: Any = opened.protocol
-            protocol.stream.close()
+        if not is_closed:
+            site.stream.close()
+        assert await opened.read_message() is None
     spans = await settled(each_recorder, 1 + trace_websocket_messages * (2 + is_closed))
     handshake = only(spans, kind="server")
     assert (handshake.status, handshake.is_error, handshake.logs) == (101, False, [])

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import unittest
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,6 +120,8 @@ def _recording(factory: Callable[[Any], Any]) -> Callable[[Any], type[unittest.T
             def run(self, test: Any) -> Any:
                 if ONLY in os.environ:
                     test = unittest.TestSuite(_wanted(test, json.loads(os.environ[ONLY])))
+                # An error otherwise, and an old Tornado on a new Python then waits for long for what will not come.
+                warnings.filterwarnings("ignore", category=DeprecationWarning)
                 return super().run(test)
 
         return Runner
