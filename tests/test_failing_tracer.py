@@ -627,7 +627,8 @@ async def exchange(data: bytes, world: World) -> bytes:
         return await received(reader)
 
 
-TRACED = ("Ot-Tracer-Traceid: a1", "Ot-Tracer-Spanid: b2", "Ot-Baggage-Color: red")
+#: Ids that no span of the tracer's own will have.
+TRACED = ("Ot-Tracer-Traceid: a1a1a1a1", "Ot-Tracer-Spanid: b2b2b2b2", "Ot-Baggage-Color: red")
 
 for title, data in {
     "plain": request("/plain?token=secret", *TRACED, "Connection: close"),
@@ -852,7 +853,7 @@ def by_both(tracer: MockTracer, faults: Faults) -> Decorate:
 SETUPS: dict[Callable[[MockTracer, Faults], Decorate], tuple[str, ...]] = {
     with_all_options: tuple(ACTS),
     plainly: ("raises", "returns None"),
-    by_decorator: ("raises", "returns object()"),
+    by_decorator: ("raises",),
     by_both: ("raises when done",),
 }
 

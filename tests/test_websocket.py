@@ -609,7 +609,11 @@ class RaisesHTTPError(Raises):
 @pytest.mark.parametrize("handler", [Raises, AsyncRaises, CoroutineRaises, RaisesHTTPError])
 @pytest.mark.parametrize("trace_websocket_messages", [False, True])
 async def test_an_exception_in_on_message_is_an_error_on_the_messages_span(
-    each_recorder: Recorder, servers: Servers, handler: type[Raises], trace_websocket_messages: bool
+    each_recorder: Recorder,
+    servers: Servers,
+    handler: type[Raises],
+    trace_websocket_messages: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It ends the connection, as ever; the handshake was none the worse."""
     url, site = serve(servers, each_recorder, handler, trace_websocket_messages=trace_websocket_messages)
@@ -617,7 +621,7 @@ async def test_an_exception_in_on_message_is_an_error_on_the_messages_span(
     is_closed = tornado.version_info >= (6, 6) or not issubclass(handler, (AsyncRaises, CoroutineRaises))
     async with connected(url) as opened:
         await opened.write_message("a")
-        await until(lambda: site.exceptions)
+        await until(lambda: site.exceptions or [r for r in caplog.records if r.name == "tornado.application"])
         if not is_closed:
             site.stream.close()
         assert await opened.read_message() is None
@@ -857,7 +861,7 @@ async def test_a_connection_holds_no_more_memory_after_many_messages(
         await held_after(50)
         tracemalloc.start()
         try:
-            before = await held_after(10)
+            before = await held_after(200)
             after = await held_after(500)
         finally:
             tracemalloc.stop()
