@@ -143,7 +143,7 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
             return original(self, callback, *args, **kwargs)
         # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
         with nothing_active(handshake.config.tracer.scope_manager):
-            if handshake.options.trace_websocket_messages and getattr(callback, "__name__", "") == "on_message":
+            if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
                 state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
                 if state is not None:
                     callback = functools.partial(_run, state, callback)
