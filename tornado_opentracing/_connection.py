@@ -18,7 +18,6 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing import _server, _spans
 from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing.scope_manager import nothing_active
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def _running(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[No
         with _server.active(state):
             yield
         return
-    with nothing_active(state.config.tracer.scope_manager), _server.active(state), _noting(state, handler):
+    with _spans.nothing_active(state.config.tracer), _server.active(state), _noting(state, handler):
         yield
 
 

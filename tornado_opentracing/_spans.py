@@ -11,11 +11,12 @@ import re
 import sys
 import time
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from opentracing import Format, SpanContextCorruptedException, logs, tags
 
-from tornado_opentracing import _redaction
+from tornado_opentracing import _redaction, scope_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -168,6 +169,15 @@ def close(scope: Scope | None) -> None:
         scope.close()
     except Exception:
         report("closing a scope")
+
+
+def nothing_active(tracer: Tracer) -> AbstractContextManager[object]:
+    """A context manager in which nothing of the tracer's is active."""
+    try:
+        return scope_manager.nothing_active(tracer.scope_manager)
+    except Exception:
+        report("looking up the scope manager")
+        return nullcontext()
 
 
 def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:

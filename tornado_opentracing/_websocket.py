@@ -20,7 +20,6 @@ from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSo
 from tornado_opentracing import _client, _server, _spans, _tags
 from tornado_opentracing._config import application_config, client_config
 from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing.scope_manager import nothing_active
 
 if TYPE_CHECKING:
     from opentracing import Span
@@ -110,7 +109,7 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         # connection, the handshake's span is not active.
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
-            nothing_active(handshake.config.tracer.scope_manager).__enter__()
+            _spans.nothing_active(handshake.config.tracer).__enter__()
         return original(self)
 
     return _detach_stream
@@ -142,7 +141,7 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         if handshake is None:
             return original(self, callback, *args, **kwargs)
         # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
-        with nothing_active(handshake.config.tracer.scope_manager):
+        with _spans.nothing_active(handshake.config.tracer):
             if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
                 state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
                 if state is not None:
@@ -167,7 +166,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
             return
         token = application_config.set(handshake.config)
         try:
-            with nothing_active(handshake.config.tracer.scope_manager):
+            with _spans.nothing_active(handshake.config.tracer):
                 state = _start(handshake, self, "on_close")
                 if state is None:
                     original(self)

@@ -13,7 +13,6 @@ from tornado.platform.asyncio import BaseAsyncIOLoop
 from tornado_opentracing import _spans
 from tornado_opentracing._config import application_config, process
 from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing.scope_manager import nothing_active
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -62,7 +61,7 @@ def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
     @functools.wraps(func)
     def run(*args: Any) -> Result:
         token = application_config.set(config)
-        with nothing_active(tracer.scope_manager):
+        with _spans.nothing_active(tracer):
             scope = _spans.activate(tracer, span)
             try:
                 return func(*args)
