@@ -12,11 +12,13 @@ From then on every request that reaches a :class:`tornado.web.Application` and e
 """
 
 from tornado_opentracing._install import init_client_tracing, init_tracing, remove_tracing
+from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS as DEFAULT_REDACTED_QUERY_PARAMS
 from tornado_opentracing._tracing import TornadoTracing, trace
 from tornado_opentracing.executor import ContextThreadPoolExecutor
 from tornado_opentracing.scope_manager import ContextVarsScopeManager, no_parent_scope
 
 __all__ = [
+    "DEFAULT_REDACTED_QUERY_PARAMS",
     "ContextThreadPoolExecutor",
     "ContextVarsScopeManager",
     "TornadoTracing",

@@ -83,6 +83,8 @@ class _Resolved:
 
 _RESOLVED = "_tornado_opentracing"
 
+_TRACER_SETTINGS = ("tracing", "tracer_callable", "tracer_parameters")
+
 
 def config_of(application: Application) -> TracingConfig | None:
     """The configuration for requests of an Application; ``None`` if they are not to be traced.
@@ -105,7 +107,7 @@ def _read(application: Application, defaults: TracingConfig) -> TracingConfig | 
     try:
         return resolve(application, defaults)
     except Exception:
-        report("reading an Application's opentracing_ settings")
+        report("reading an Application's opentracing_ settings, without which it is not traced,")
         setattr(application, _RESOLVED, _Resolved(defaults, None))
         return None
 
@@ -117,9 +119,7 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
     """
     settings = application.settings
     given = {name[len(PREFIX) :]: value for name, value in settings.items() if name.startswith(PREFIX)}
-    tracing = given.pop("tracing", None)
-    make_tracer = given.pop("tracer_callable", None)
-    parameters = given.pop("tracer_parameters", None)
+    tracing, make_tracer, parameters = (given.pop(name, None) for name in _TRACER_SETTINGS)
     if tracing is not None and not isinstance(tracing, TracingConfig):
         raise TypeError(f"{PREFIX}tracing must be a TornadoTracing, not {tracing!r}")
     if tracing is not None and make_tracer is not None:
@@ -127,7 +127,11 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
     if parameters and make_tracer is None:
         raise ValueError(f"{PREFIX}tracer_parameters needs {PREFIX}tracer_callable")
 
-    options = {**defaults.given, **(tracing.given if tracing is not None else {}), **checked(given, PREFIX)}
+    options = {
+        **defaults.given,
+        **(tracing.given if tracing is not None else {}),
+        **checked(given, PREFIX, _TRACER_SETTINGS),
+    }
     made_tracer = None
     if make_tracer is not None:
         before = application.__dict__.get(_RESOLVED)

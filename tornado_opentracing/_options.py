@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -64,11 +65,12 @@ class Options:
     trace_websocket_messages: bool = False
 
 
-def checked(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()) -> dict[str, Any]:
     """Return the values as :class:`Options` holds them.
 
     :param values: options by name.
     :param prefix: what stands before the name in the developer's code, for messages.
+    :param others: further names to tell of in a message.
     :raises TypeError: an option is unknown, or its value has the wrong type; the message names it.
     :raises ValueError: a value is of the right type but means nothing; the message names the option.
     """
@@ -76,7 +78,8 @@ def checked(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         check = _CHECKS.get(name)
         if check is None:
-            raise TypeError(f"{prefix}{name} is not an option; the options are {', '.join(sorted(_CHECKS))}")
+            known = sorted([*_CHECKS, *others])
+            raise TypeError(f"{prefix}{name} is not an option; the options are {', '.join(prefix + k for k in known)}")
         try:
             result[name] = check(value)
         except (TypeError, ValueError) as error:
@@ -93,13 +96,15 @@ def _flag(value: Any) -> bool:
 def _callback(value: Any) -> Any:
     if value is not None and not callable(value):
         raise TypeError(f"must be callable, not {value!r}")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"must be a plain function, not the coroutine function {value!r}")
     return value
 
 
 def _operation_name(value: Any) -> Any:
     if not callable(value) and value not in ("handler", "route"):
         raise ValueError(f"must be 'handler', 'route' or callable, not {value!r}")
-    return value
+    return _callback(value) if callable(value) else value
 
 
 def _items(value: Any, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:

@@ -44,11 +44,11 @@ def report(doing: str) -> None:
         return
     _reported[doing] = (now, 0)
     if logger.isEnabledFor(logging.WARNING):
-        message = "%s failed; the application is not affected (%d more since the last report)"
+        message = "%s failed; the application is not affected"
+        if left_out:
+            message += f" ({left_out} more since the last report)"
         exc_info = cast("Any", sys.exc_info())
-        record = logger.makeRecord(
-            logger.name, logging.WARNING, __file__, 0, message, (doing, left_out), exc_info, "report"
-        )
+        record = logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, (doing,), exc_info, "report")
         # What a formatter would otherwise make of the exception: its text may contain the request's secrets.
         record.exc_text = _redaction.redact_text(format_exception(exc_info[1]), _redaction.params_in_log)
         logger.handle(record)

@@ -105,6 +105,8 @@ def _trace(config_for: _ConfigFor, attributes: tuple[str, ...], arguments: tuple
 
 
 def _decorate(method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]) -> Callable[..., Any]:
+    if isinstance(method, type):
+        raise TypeError(f"@trace is for methods of a tornado.web.RequestHandler, not for the class {method.__name__}")
     # Here and not at the first call: a request that is already running then would miss the hooks.
     _hooks.SERVER.ensure()
 
