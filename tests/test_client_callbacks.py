@@ -145,7 +145,17 @@ class CoroutineCaller(Caller):
             self.saw("body_producer")
 
 
-CALLERS = [Caller, AsyncCaller, CoroutineCaller]
+class DelegatingCaller(AsyncCaller):
+    """With plain functions that return the coroutines."""
+
+    def body_producer(self, write: Callable[[bytes], Any]) -> Any:
+        return super().body_producer(write)
+
+    def streaming_callback(self, chunk: bytes) -> Any:
+        return super().streaming_callback(chunk)
+
+
+CALLERS = [Caller, AsyncCaller, CoroutineCaller, DelegatingCaller]
 
 
 @pytest.mark.parametrize("caller_class", CALLERS)

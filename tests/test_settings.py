@@ -112,7 +112,7 @@ def test_a_wrong_setting_is_refused_at_construction_by_name(
 
 @pytest.mark.parametrize("make", [init_tracing, TornadoTracing])
 def test_an_unknown_option_is_refused_with_the_names_that_there_are(make: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match=r"^trace_al is not an option.*, opentracing_trace_all, "):
+    with pytest.raises(TypeError, match=r"^trace_al is not an option.*, trace_all, "):
         make(trace_al=False)
 
 

@@ -39,10 +39,13 @@ def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callabl
     def run_in_executor(
         self: BaseAsyncIOLoop, executor: Executor | None, func: Callable[..., Result], *args: Any
     ) -> Any:
-        # Where no executor is given, the loop's default one is a thread pool: asyncio accepts no other.
-        is_thread_pool = executor is None or isinstance(executor, ThreadPoolExecutor)
-        if layer.enabled and is_thread_pool and not isinstance(executor, ContextThreadPoolExecutor):
-            func = _carrying(func)
+        if layer.enabled:
+            # The loop's own, which it makes when it is first needed, is a thread pool.
+            pool = executor or getattr(self.asyncio_loop, "_default_executor", None)
+            if pool is None or (
+                isinstance(pool, ThreadPoolExecutor) and not isinstance(pool, ContextThreadPoolExecutor)
+            ):
+                func = _carrying(func)
         return original(self, executor, func, *args)
 
     return run_in_executor
