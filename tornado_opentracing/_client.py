@@ -145,11 +145,16 @@ def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any)
     span = _spans.start(tracer, str(method), span_tags)
     if span is None:
         return None
+    state = ClientSpan(span, config)
     if own is not None:
         if options.start_span_cb is not None:
-            _spans.call_back("start_span_cb", options.start_span_cb, span, own)
+            try:
+                _spans.call_back("start_span_cb", options.start_span_cb, span, own)
+            except BaseException:
+                state.finish(None, None)
+                raise
         _spans.inject(tracer, span, own.headers)
-    return ClientSpan(span, config)
+    return state
 
 
 def watch(future: Any, done: Callable[[Any], None], state: ClientSpan) -> None:
@@ -183,10 +188,17 @@ def _done(state: ClientSpan, future: Future[HTTPResponse]) -> None:
         return
     if state.request is not None:
         response.request = state.request
+    else:
+        # The response is the caller's to copy, to pickle and to keep; the span is not.
+        response.request.__dict__.pop(_FETCH, None)
     error = raised or response.error
     if error is not None:
         state.fail(error)
-    found = _response_tags(state, response)
+    try:
+        found = _response_tags(state, response)
+    except Exception:
+        _spans.report("describing a response")
+        found = {}
     if found:
         _spans.set_tags(state.span, found)
     state.finish(response.code, response if raised is None else raised)

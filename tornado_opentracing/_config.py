@@ -29,6 +29,7 @@ class TracingConfig:
         if tracer is not None:
             check_tracer(tracer, "tracer")
         self.own_tracer = tracer
+        self._over: tuple[TracingConfig, TracingConfig] | None = None
         self.given = checked(given)
         self.options = Options(**self.given)
         _redaction.params_in_log.update(self.options.redacted_query_params)
@@ -38,6 +39,13 @@ class TracingConfig:
     def tracer(self) -> Tracer:
         """The tracer in use: the one given, else :func:`opentracing.global_tracer`, looked up each time."""
         return opentracing.global_tracer() if self.own_tracer is None else self.own_tracer
+
+    def over(self, base: TracingConfig) -> TracingConfig:
+        """This configuration, with another's tracer and options where this one says nothing."""
+        if self._over is None or self._over[0] is not base:
+            tracer = base.own_tracer if self.own_tracer is None else self.own_tracer
+            self._over = (base, TracingConfig(tracer, {**base.given, **self.given}))
+        return self._over[1]
 
     @functools.cached_property
     def untraced(self) -> TracingConfig:
@@ -143,6 +151,11 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
     return config
 
 
+def current_config() -> TracingConfig | None:
+    """The configuration that counts here: the request's, or that of the process."""
+    return application_config.get() or _outside_of_requests()
+
+
 def client_config() -> TracingConfig | None:
     """The configuration for a fetch that is made now; ``None`` if it is not to be traced."""
     config = application_config.get() or _outside_of_requests()
@@ -150,11 +163,12 @@ def client_config() -> TracingConfig | None:
 
 
 def _outside_of_requests() -> TracingConfig | None:
-    config = process.client or process.tracing
-    if config is None or config.own_tracer is not None:
-        return config
-    newest = process.newest_application
-    return (newest and config_of(newest)) or config
+    base = process.tracing
+    if base is not None and base.own_tracer is None and (newest := process.newest_application) is not None:
+        base = config_of(newest) or base
+    if process.client is None or base is None:
+        return process.client or base
+    return process.client.over(base)
 
 
 def _make_tracer(make_tracer: Any, parameters: Any) -> Tracer:

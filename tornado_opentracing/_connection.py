@@ -30,7 +30,7 @@ def _running(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[No
         with _server.active(state):
             yield
         return
-    with _spans.nothing_active(state.config.tracer), _server.active(state), _noting(state, handler):
+    with _spans.nothing_active(state.config.tracer), _server.active(state, anew=True), _noting(state, handler):
         yield
 
 

@@ -41,8 +41,9 @@ def init_tracing(
 
     Warns with a ``RuntimeWarning``, once, of a tracer whose scope manager does not follow asyncio's tasks.
     """
-    process.tracing = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
-    warn_if_unfit(process.tracing.tracer)
+    config = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
+    warn_if_unfit(config.tracer)
+    process.tracing = config
     for hooks in _ALL_HOOKS:
         hooks.install()
 
@@ -55,10 +56,10 @@ def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCa
     :param start_span_cb: ``callback(span, request)``, as for :func:`init_tracing`.
     :raises TypeError: an argument has the wrong type; the message names it.
     """
-    if tracer is None and process.tracing is not None:
-        tracer = process.tracing.own_tracer
-    process.client = TracingConfig(tracer, {"start_span_cb": start_span_cb})
-    warn_if_unfit(process.client.tracer)
+    given = {} if start_span_cb is None else {"start_span_cb": start_span_cb}
+    config = TracingConfig(tracer, {"trace_client": True, **given})
+    warn_if_unfit(config.tracer)
+    process.client = config
     _hooks.CLIENT.install()
 
 

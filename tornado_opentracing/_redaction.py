@@ -45,7 +45,7 @@ DEFAULT_QUERY_PARAMS = frozenset(
 )
 
 _SECRET_HEADER = re.compile(
-    r"auth|cookie|token|secret|passw|passphrase|pwd|apikey|session|credential|signature|jwt|(?:^|[-_])keys?(?:$|[-_])",
+    r"auth|cookie|token|secret|passw|passphrase|pwd|apikey|accesskey|masterkey|session|credential|signature|jwt|(?:^|[-_])keys?(?:$|[-_])",
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"^(\s*(?:(?:[a-z][a-z0-9+.-]*:)?//)?)[^/?#]*@", re.IGNORECASE)

@@ -62,9 +62,13 @@ class RequestSpan(_spans.SpanLifecycle):
             return
         names = self.options.traced_response_headers
         if names and handler._headers_written and not self.is_unanswered:
-            _spans.set_tags(self.span, _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options))
+            try:
+                found = _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options)
+                _spans.set_tags(self.span, found)
+            except Exception:
+                _spans.report("describing a response")
         status = None if self.is_unanswered else sent_status(handler)
-        if status == 405 and self.options.operation_name == "route":
+        if status == 405 and self.options.operation_name == "route" and self.options.start_span_cb is None:
             self._name_method_not_allowed(handler)
         self.finish(status, handler)
 
@@ -137,7 +141,11 @@ def start_request_span(
     state = RequestSpan(span, config)
     setattr(request, _SPAN, state)
     if options.start_span_cb is not None:
-        _spans.call_back("start_span_cb", options.start_span_cb, span, request)
+        try:
+            _spans.call_back("start_span_cb", options.start_span_cb, span, request)
+        except BaseException:
+            state.finish(None, None)
+            raise
     return state
 
 
@@ -172,15 +180,16 @@ def _class_operation_name(
 class active:  # noqa: N801 - a context manager, named for how it reads
     """The request's span is active within; the frame that opens the scope closes it."""
 
-    __slots__ = ("_config_token", "_scope", "_state", "_token")
+    __slots__ = ("_anew", "_config_token", "_scope", "_state", "_token")
 
-    def __init__(self, state: RequestSpan) -> None:
+    def __init__(self, state: RequestSpan, *, anew: bool = False) -> None:
         self._state = state
+        self._anew = anew
         self._token: Token[RequestSpan | None] | None = None
 
     def __enter__(self) -> None:
         state = self._state
-        if _active.get() is not state:
+        if self._anew or _active.get() is not state:
             self._token = _active.set(state)
             self._config_token = application_config.set(state.config)
             # Of a request that is excluded, only that is carried on: its fetches are not traced either.
@@ -276,7 +285,7 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
         if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
             # The request goes on to a handler of another Application, which gives it its span and its route.
             _routes.forget(self.request)
-            return original(self, transforms, *args, **kwargs)
+            return handed_on(config, self, transforms, args, kwargs)
         return traced(config, self, transforms, args, kwargs)
 
     async def traced(config: TracingConfig, handler: RequestHandler, transforms: Any, args: Any, kwargs: Any) -> None:
@@ -295,6 +304,14 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
                 raise
             finally:
                 executed(state, handler)
+
+    async def handed_on(config: TracingConfig, handler: RequestHandler, transforms: Any, args: Any, kw: Any) -> None:
+        await original(handler, transforms, *args, **kw)
+        if handler._headers_written and request_span(handler.request) is None:
+            # It was not: prepare answered.
+            state = start_handler_span(config, handler, config.options.traced_attributes)
+            if state is not None:
+                state.finish_for(handler)
 
     return _execute
 
@@ -348,7 +365,8 @@ def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..
         state = request_span(self.request) if layer.enabled else None
         if state is None or state.finished:
             return original(self, status_code, **kwargs)
-        _note_cancellation(state)
+        if status_code == 500 and not kwargs:
+            _note_cancellation(state)
         with active(state):
             return original(self, status_code, **kwargs)
 

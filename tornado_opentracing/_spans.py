@@ -105,12 +105,14 @@ class SpanLifecycle:
                     log_error(span, error, self.options)
         except Exception:
             report("tagging a span")
-        if self.options.finish_span_cb is not None and outcome is not None:
-            call_back("finish_span_cb", self.options.finish_span_cb, span, outcome)
         try:
-            span.finish()
-        except Exception:
-            report("finishing a span")
+            if self.options.finish_span_cb is not None and outcome is not None:
+                call_back("finish_span_cb", self.options.finish_span_cb, span, outcome)
+        finally:
+            try:
+                span.finish()
+            except Exception:
+                report("finishing a span")
 
 
 def start(

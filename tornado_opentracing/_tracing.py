@@ -58,6 +58,11 @@ class TornadoTracing(TracingConfig):
         state = _server.request_span(request.request if isinstance(request, RequestHandler) else request)
         return None if state is None else state.span
 
+    def _config_for(self, handler: RequestHandler) -> TracingConfig:
+        # Its own options, unless it is an Application's tracing: then that one's settings count too.
+        application = handler.application
+        return traced_config_of(application) if application.settings.get("opentracing_tracing") is self else self
+
     @overload
     def trace(self, method: Method, /) -> Method: ...
     @overload
@@ -75,7 +80,7 @@ class TornadoTracing(TracingConfig):
 
         :raises TypeError: when called, if what it decorates is not a method of a ``RequestHandler``.
         """
-        return _trace(lambda _: self, self.options.traced_attributes, arguments)
+        return _trace(self._config_for, self.options.traced_attributes, arguments)
 
 
 @overload
@@ -161,7 +166,7 @@ def _traced(
             state = _server.start_handler_span(config, handler, attributes)
             if state is not None:
                 if config.options.inject_response_headers:
-                    handler._transforms = _server.with_injection(state, handler._transforms)
+                    handler._transforms = _server.with_injection(state, getattr(handler, "_transforms", []))
                 _end_with_task(state, handler)
         else:
             state = _server.request_span(handler.request)
@@ -178,7 +183,9 @@ def _end_with_task(state: _server.RequestSpan, handler: RequestHandler) -> None:
         task = asyncio.current_task()
     except RuntimeError:  # no event loop: somebody calls the method by hand
         return
-    if task is None:
+    # A decorator above may run the method in a task of its own (asyncio.wait_for does before Python 3.12): the
+    # response is not finished with that one.
+    if task is None or not getattr(task.get_coro(), "__qualname__", "").endswith("._execute"):
         return
 
     def done(task: asyncio.Task[Any]) -> None:

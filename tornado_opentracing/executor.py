@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from tornado_opentracing import _spans
-from tornado_opentracing._config import application_config, process
+from tornado_opentracing._config import application_config, current_config
 from tornado_opentracing._patching import Layer, Patch
 
 if TYPE_CHECKING:
@@ -53,19 +53,19 @@ def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callabl
 
 def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
     """The function, with the span that is active now active in it; nothing else of the context is carried."""
-    config = application_config.get() or process.tracing
+    config = current_config()
     if config is None:
         return func
     tracer = config.tracer
     span = _spans.active_span(tracer)
-    if span is None:
+    if span is None and application_config.get() is None:
         return func
 
     @functools.wraps(func)
     def run(*args: Any) -> Result:
         token = application_config.set(config)
         with _spans.nothing_active(tracer):
-            scope = _spans.activate(tracer, span)
+            scope = None if span is None else _spans.activate(tracer, span)
             try:
                 return func(*args)
             finally:
