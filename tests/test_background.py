@@ -295,6 +295,39 @@ async def test_what_is_active_stays_so_after_no_parent_scope(each_recorder: Reco
     assert seen == [request.span_id, None, None, request.span_id]
 
 
+async def test_a_request_that_is_finished_under_no_parent_scope_is_active_where_it_ends(
+    each_recorder: Recorder, servers: Servers
+) -> None:
+    """By a worker that does not belong to it, say."""
+    tracer = each_recorder.tracer
+    seen: list[int | None] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    class AnsweredByWorker(RequestHandler):
+        def get(self) -> None:
+            self._auto_finish = False
+            with no_parent_scope():
+                tasks.append(asyncio.create_task(self.work()))
+
+        async def work(self) -> None:
+            await asyncio.sleep(0)
+            self.finish("done")
+            seen.append(active_id(tracer))
+
+        def on_finish(self) -> None:
+            seen.append(active_id(tracer))
+
+    def log_function(handler: RequestHandler) -> None:
+        seen.append(active_id(tracer))
+
+    init_tracing(tracer)
+    application = Application([("/", AnsweredByWorker)], log_function=log_function)
+    async with connection(servers.start(application)) as opened:
+        assert await opened.get() == (200, "done")
+    (request,) = await settled(each_recorder)
+    assert seen == [request.span_id, request.span_id, None]
+
+
 async def test_fetches_under_no_parent_scope_are_still_traced_by_the_own_application(
     servers: Servers, client: AsyncHTTPClient
 ) -> None:

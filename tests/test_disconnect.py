@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -453,6 +454,7 @@ async def test_a_stream_of_the_handlers_own_that_closes_is_an_error(each_recorde
         assert (await opened.get())[0] == 500
         span = await only_span(each_recorder)
     assert (span.status, span.is_error) == (500, True)
+    assert [log.get("error.kind") for log in span.logs] == ["StreamClosedError"]
 
 
 # What is not told.

@@ -21,6 +21,7 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 from tornado_opentracing import _routes, _spans, _tags
 from tornado_opentracing._config import TracingConfig, application_config, config_of, process
 from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing.scope_manager import innermost_cut
 
 if TYPE_CHECKING:
     from opentracing import Span
@@ -84,8 +85,8 @@ class RequestSpan(_spans.SpanLifecycle):
 #: The requests whose handlers are done but will only be finished by a later ``finish()``.
 _awaiting: weakref.WeakSet[RequestSpan] = weakref.WeakSet()
 
-#: The request whose span is active here; spares the work of activating it twice.
-_active: ContextVar[RequestSpan | None] = ContextVar("tornado_opentracing.request", default=None)
+#: The request whose span is active here, unless within another cut; spares the work of activating it twice.
+_active: ContextVar[tuple[RequestSpan | None, object]] = ContextVar("tornado_opentracing.request", default=(None, None))
 
 
 def request_span(request: HTTPServerRequest) -> RequestSpan | None:
@@ -185,12 +186,14 @@ class active:  # noqa: N801 - a context manager, named for how it reads
     def __init__(self, state: RequestSpan, *, anew: bool = False) -> None:
         self._state = state
         self._anew = anew
-        self._token: Token[RequestSpan | None] | None = None
+        self._token: Token[tuple[RequestSpan | None, object]] | None = None
 
     def __enter__(self) -> None:
         state = self._state
-        if self._anew or _active.get() is not state:
-            self._token = _active.set(state)
+        cut = innermost_cut.get()
+        active_state, active_cut = _active.get()
+        if self._anew or active_state is not state or active_cut is not cut:
+            self._token = _active.set((state, cut))
             self._config_token = application_config.set(state.config)
             # Of a request that is excluded, only that is carried on: its fetches are not traced either.
             self._scope = None if state.is_excluded else _spans.activate(state.config.tracer, state.span)

@@ -22,6 +22,9 @@ logger = logging.getLogger("tornado_opentracing")
 
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
 
+#: Another object within each ``no_parent_scope``: tells whether what was active is still to be taken for so.
+innermost_cut: ContextVar[object] = ContextVar("tornado_opentracing.cut", default=None)
+
 
 class ContextVarsScopeManager(ScopeManager):
     """A scope manager for asyncio: give it to any OpenTracing tracer.
@@ -205,16 +208,17 @@ class _Remains(_Scope):
         self._below = self._token = None
 
 
-class _Cleared:
-    """The same for a context variable of somebody else's, which is ``None`` within."""
+class _Set:
+    """The same for any other context variable, which has a value of its own within."""
 
-    __slots__ = ("_token", "_variable")
+    __slots__ = ("_token", "_value", "_variable")
 
-    def __init__(self, variable: ContextVar[Any]) -> None:
+    def __init__(self, variable: ContextVar[Any], value: object) -> None:
         self._variable = variable
+        self._value = value
 
     def __enter__(self) -> None:
-        self._token = self._variable.set(None)
+        self._token = self._variable.set(self._value)
 
     def __exit__(self, *exc_info: object) -> None:
         # A generator that the event loop closes late does so in another context, where there is nothing to restore.
@@ -246,7 +250,7 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
         return _Cut(manager)
     module = type(manager).__module__
     if module == "opentracing.scope_managers.contextvars":
-        return _Cleared(sys.modules[module]._SCOPE)
+        return _Set(sys.modules[module]._SCOPE, None)
     if module.startswith("opentelemetry."):
         return _OpenTelemetryCleared()
     return contextlib.nullcontext()
@@ -267,12 +271,13 @@ def no_parent_scope() -> Iterator[None]:
             asyncio.create_task(worker())
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_Set(innermost_cut, object()))
         for manager in list(_managers):
             stack.enter_context(nothing_active(manager))
         # Only where the application has imported them: each keeps one variable for the whole process.
         theirs = sys.modules.get("opentracing.scope_managers.contextvars")
         if theirs is not None:
-            stack.enter_context(_Cleared(theirs._SCOPE))
+            stack.enter_context(_Set(theirs._SCOPE, None))
         if "opentelemetry.trace" in sys.modules:
             stack.enter_context(_OpenTelemetryCleared())
         yield
