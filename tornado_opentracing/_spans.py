@@ -190,9 +190,15 @@ def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
     """
     try:
         carrier: dict[str, str] = {}
+        repeated: dict[str, list[str]] = {}
         for name, value in headers.get_all():
             key = name.lower()
-            carrier[key] = f"{carrier[key]},{value}" if key in carrier else value
+            if key in carrier:
+                repeated.setdefault(key, [carrier[key]]).append(value)
+            else:
+                carrier[key] = value
+        for key, values in repeated.items():
+            carrier[key] = ",".join(values)
         return tracer.extract(Format.HTTP_HEADERS, carrier)
     except SpanContextCorruptedException:
         if not _raises_for_absence(tracer):
@@ -216,6 +222,9 @@ def _raises_for_absence(tracer: Tracer) -> bool:
 # What Tornado and HTTP allow in a header; anything else would make the application's own message fail.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+# Baggage that somebody sent goes on with every fetch: more of it than that, the limit of W3C's Baggage, could make a
+# message too large for whoever receives it.
+_MOST_INJECTED = 8192
 
 
 def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> None:
@@ -226,11 +235,15 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> Non
     except Exception:
         report("injecting a span")
         return
+    room = _MOST_INJECTED
     for name, value in carrier.items():
         # One by one: a baggage item that HTTP cannot carry must not cost the trace its continuation.
         try:
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
                 raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
+            if len(name) + len(value) > room:
+                raise ValueError(f"the tracer's header {name!r} does not fit into the {_MOST_INJECTED} bytes there are")
+            room -= len(name) + len(value)
             headers[name] = value
         except Exception:
             report("injecting a header")
