@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 from tornado_opentracing import _client, _connection, _routes, _server, _websocket, executor
 from tornado_opentracing._patching import Patch
+
+
+#: Two threads that start their applications at once would otherwise put a hook on top of the other's.
+_lock = threading.Lock()
 
 
 class Hooks:
@@ -15,9 +21,10 @@ class Hooks:
 
     def install(self) -> None:
         """Put the patches in place; they do nothing where nothing is to be traced."""
-        for patch in self.patches:
-            patch.apply()
-        self._installed = True
+        with _lock:
+            for patch in self.patches:
+                patch.apply()
+            self._installed = True
 
     def ensure(self) -> None:
         """Put the patches in place unless that was done."""
@@ -26,9 +33,10 @@ class Hooks:
 
     def remove(self) -> None:
         """Give Tornado its own functions back."""
-        for patch in self.patches:
-            patch.remove()
-        self._installed = False
+        with _lock:
+            for patch in self.patches:
+                patch.remove()
+            self._installed = False
 
 
 SERVER = Hooks(*_routes.HOOKS, *_server.HOOKS, *_connection.HOOKS, *_websocket.SERVER_HOOKS)

@@ -256,6 +256,14 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
+def _all_managers() -> list[ContextVarsScopeManager]:
+    while True:
+        try:
+            return list(_managers)
+        except RuntimeError:  # another thread made one meanwhile
+            continue
+
+
 @contextlib.contextmanager
 def no_parent_scope() -> Iterator[None]:
     """Context manager in which nothing is active: what is started inside has no parent.
@@ -272,7 +280,7 @@ def no_parent_scope() -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_Set(innermost_cut, object()))
-        for manager in list(_managers):
+        for manager in _all_managers():
             stack.enter_context(nothing_active(manager))
         # Only where the application has imported them: each keeps one variable for the whole process.
         theirs = sys.modules.get("opentracing.scope_managers.contextvars")
