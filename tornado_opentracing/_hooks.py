@@ -7,7 +7,6 @@ import threading
 from tornado_opentracing import _client, _connection, _routes, _server, _websocket, executor
 from tornado_opentracing._patching import Patch
 
-
 #: Two threads that start their applications at once would otherwise put a hook on top of the other's.
 _lock = threading.Lock()
 
