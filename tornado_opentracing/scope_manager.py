@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from opentracing import Scope, ScopeManager, Span
 logger = logging.getLogger("tornado_opentracing")
 
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
+_managers_lock = threading.Lock()
 
 #: Another object within each ``no_parent_scope``: tells whether what was active is still to be taken for so.
 innermost_cut: ContextVar[object] = ContextVar("tornado_opentracing.cut", default=None)
@@ -44,7 +46,8 @@ class ContextVarsScopeManager(ScopeManager):
     def __init__(self) -> None:
         super().__init__()
         self._top: ContextVar[_Scope | None] = ContextVar("tornado_opentracing.scope", default=None)
-        _managers.add(self)
+        with _managers_lock:
+            _managers.add(self)
 
     def activate(self, span: Span, finish_on_close: bool) -> Scope:
         """Make a span active in the current context.
@@ -256,14 +259,6 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
-def _all_managers() -> list[ContextVarsScopeManager]:
-    while True:
-        try:
-            return list(_managers)
-        except RuntimeError:  # another thread made one meanwhile
-            continue
-
-
 @contextlib.contextmanager
 def no_parent_scope() -> Iterator[None]:
     """Context manager in which nothing is active: what is started inside has no parent.
@@ -280,7 +275,9 @@ def no_parent_scope() -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_Set(innermost_cut, object()))
-        for manager in _all_managers():
+        with _managers_lock:
+            managers = list(_managers)
+        for manager in managers:
             stack.enter_context(nothing_active(manager))
         # Only where the application has imported them: each keeps one variable for the whole process.
         theirs = sys.modules.get("opentracing.scope_managers.contextvars")
