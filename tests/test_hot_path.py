@@ -28,7 +28,7 @@ REQUEST_CALLS = 48
 FETCH_CALLS = 20
 if tornado.version_info < (6, 2):
     # Names are looked up by way of IOLoop.run_in_executor, which carries the active span.
-    FETCH_CALLS += 5
+    FETCH_CALLS += 7
 
 
 class Hello(RequestHandler):
