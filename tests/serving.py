@@ -12,7 +12,7 @@ from support import Recorded, Recorder, only
 
 async def until(predicate: Callable[[], object]) -> None:
     """Let the event loop run until something holds."""
-    deadline = asyncio.get_running_loop().time() + 5
+    deadline = asyncio.get_running_loop().time() + 20
     while not predicate():
         assert asyncio.get_running_loop().time() < deadline, "it never came to that"
         await asyncio.sleep(0.001)
