@@ -5,7 +5,7 @@ from __future__ import annotations
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "tests"]
+nox.options.sessions = ["lint", "tests", "lowest"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -28,15 +28,24 @@ MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado
 @nox.parametrize(("python", "tornado"), MATRIX, ids=[f"python{python}-tornado{tornado}" for python, tornado in MATRIX])
 def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
     # The command and not "python -m pytest", which would put the source tree before the wheel.
+    session.run("pytest", "--numprocesses=auto", *session.posargs)
+
+
+@nox.session(python="3.10")
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest version of every dependency that pyproject.toml admits."""
+    session.install("uv")
+    # pip always takes the highest.
+    session.run("uv", "pip", "install", "--resolution=lowest-direct", "--group=test", ".[opentelemetry]")
     session.run("pytest", "--numprocesses=auto", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check types and style."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".[opentelemetry]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")

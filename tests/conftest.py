@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -53,7 +54,7 @@ def reports(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) ->
     logger.addHandler(handler)
     yield found
     logger.removeHandler(handler)
-    if "reports" not in request.node.function.__code__.co_varnames:
+    if "reports" not in inspect.signature(request.node.function).parameters:
         assert not found, [caplog.handler.format(record) for record in found]
 
 

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.shim.opentracing_shim import create_tracer
-from opentracing import Tracer
+from opentelemetry.trace import SpanKind, StatusCode
+from opentracing import Tracer, logs, tags
 from opentracing.mocktracer import MockTracer
 from opentracing.mocktracer.span import MockSpan
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager as OpenTracingScopeManager
@@ -20,6 +21,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from tornado_opentracing import ContextVarsScopeManager
+from tornado_opentracing import opentelemetry as bridge
 
 
 @dataclasses.dataclass
@@ -107,13 +109,15 @@ class MockRecorder:
 class ShimRecorder:
     """The OpenTelemetry SDK, through its OpenTracing shim."""
 
+    make_tracer: Any = staticmethod(create_tracer)
+
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
         self._started = 0
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(_Count(self))
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracer: Any = create_tracer(provider)
+        self.tracer: Any = self.make_tracer(provider)
 
     @property
     def finished(self) -> list[Recorded]:
@@ -140,6 +144,26 @@ class ShimRecorder:
         )
 
 
+class BridgeRecorder(ShimRecorder):
+    """The OpenTelemetry SDK, through this package's bridge; what that translates is translated back."""
+
+    make_tracer = staticmethod(bridge.create_tracer)
+
+    @staticmethod
+    def _recorded(span: ReadableSpan) -> Recorded:
+        recorded = ShimRecorder._recorded(span)
+        if span.kind is not SpanKind.INTERNAL:
+            recorded.tags[tags.SPAN_KIND] = span.kind.name.lower()
+        if span.status.status_code is StatusCode.ERROR:
+            recorded.tags[tags.ERROR] = True
+        for event, fields in zip(span.events, recorded.logs, strict=True):
+            if event.name == "exception":
+                kind = fields["exception.type"]
+                fields |= {logs.EVENT: tags.ERROR, logs.ERROR_KIND: kind.rpartition(".")[2], logs.ERROR_OBJECT: kind}
+                fields |= {logs.MESSAGE: fields["exception.message"], logs.STACK: fields["exception.stacktrace"]}
+        return recorded
+
+
 class _Count(SimpleSpanProcessor):
     def __init__(self, recorder: ShimRecorder) -> None:
         super().__init__(InMemorySpanExporter())
@@ -156,6 +180,7 @@ RECORDERS: dict[str, Any] = {
     "ours": MockRecorder,
     "opentracing": lambda: MockRecorder(OpenTracingScopeManager()),
     "opentelemetry": ShimRecorder,
+    "bridge": BridgeRecorder,
 }
 
 

@@ -15,12 +15,16 @@ import pytest
 import tornado
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan
 from opentracing import Scope, Span
 from support import RECORDERS, MockRecorder, active_id, children, only, span_id
 from tornado import gen
 from tornado.ioloop import IOLoop
 
 from tornado_opentracing import ContextVarsScopeManager, no_parent_scope
+from tornado_opentracing.opentelemetry import create_tracer
+from tornado_opentracing.opentelemetry._tracer import SpanContext
 
 if TYPE_CHECKING:
     import logging
@@ -36,13 +40,18 @@ class CountingSpan(Span):
     """A span that knows how often it was finished, and tells it to all who listen."""
 
     def __init__(self, name: str = "span", on_finish: Callable[[str], object] = lambda _: None) -> None:
-        super().__init__(None, None)  # type: ignore[arg-type]
+        super().__init__(None, SpanContext(INVALID_SPAN_CONTEXT, {}))  # type: ignore[arg-type]
         self.name = name
         self.finishes = 0
         self._on_finish = on_finish
+        self._unwrapped = NonRecordingSpan(INVALID_SPAN_CONTEXT)
 
     def __repr__(self) -> str:
         return self.name
+
+    def unwrap(self) -> NonRecordingSpan:
+        """What the bridge makes active."""
+        return self._unwrapped
 
     def finish(self, finish_time: float | None = None) -> None:
         self.finishes += 1
@@ -65,9 +74,13 @@ class Meeting:
         await asyncio.wait_for(self._complete.wait(), 10)
 
 
-@pytest.fixture
-def manager() -> ContextVarsScopeManager:
-    return ContextVarsScopeManager()
+@pytest.fixture(params=["contextvar", "opentelemetry"])
+def manager(request: pytest.FixtureRequest) -> ContextVarsScopeManager:
+    """The scope manager, and that of the bridge, which keeps the same scopes in OpenTelemetry's context."""
+    if request.param == "contextvar":
+        return ContextVarsScopeManager()
+    made: Any = create_tracer(TracerProvider(shutdown_on_exit=False)).scope_manager
+    return made  # type: ignore[no-any-return]
 
 
 # Parents
@@ -851,7 +864,7 @@ def test_no_parent_scope_is_for_all_managers_at_once() -> None:
     with contextlib.ExitStack() as stack:
         scopes = [stack.enter_context(tracer.start_active_span("outer")) for tracer in tracers]
         with no_parent_scope():
-            assert [active_id(tracer) for tracer in tracers] == [None] * 4
+            assert [active_id(tracer) for tracer in tracers] == [None] * len(tracers)
         assert [active_id(tracer) for tracer in tracers] == [span_id(scope.span) for scope in scopes]
 
 

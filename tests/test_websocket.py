@@ -636,7 +636,7 @@ async def test_an_exception_in_on_message_is_an_error_on_the_messages_span(
     assert message.is_error
     (log,) = message.logs
     assert (log["event"], log["error.kind"]) == ("error", type(handler.error).__name__)
-    assert {"error.object", "message", "stack"} <= log.keys()
+    assert {"message", "stack"} <= log.keys()
     assert [span.is_error for span in closing] == [False] * is_closed
 
 

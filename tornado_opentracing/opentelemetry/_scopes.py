@@ -1,0 +1,85 @@
+"""The active span, kept in OpenTelemetry's context, so that there is one for OpenTelemetry and OpenTracing."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, cast
+
+from opentelemetry import baggage, context, trace
+
+from tornado_opentracing.scope_manager import ContextVarsScopeManager, _Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+    from opentracing import Span
+
+    from tornado_opentracing.opentelemetry._tracer import Tracer
+
+
+# One for all managers: OpenTelemetry has one active span, whichever tracer's it is.
+_TOP = context.create_key("tornado_opentracing.scope")
+
+
+class ScopeManager(ContextVarsScopeManager):
+    """A :class:`ContextVarsScopeManager` whose scopes are layers of OpenTelemetry's context."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self._top = cast("ContextVar[_Scope | None]", _Top(self, tracer))
+
+
+class _Top:
+    """Does what the scope manager needs of a ``ContextVar``, with OpenTelemetry's."""
+
+    def __init__(self, manager: ScopeManager, tracer: Tracer) -> None:
+        self._manager = manager
+        self._tracer = tracer
+
+    def get(self) -> _Scope | None:
+        current = context.get_current()
+        scope, span = cast("tuple[_Scope | None, trace.Span]", current.get(_TOP, (None, trace.INVALID_SPAN)))
+        active = trace.get_current_span(current)
+        if active is span:
+            return scope
+        if not active.get_span_context().is_valid:
+            return None
+        below = None if scope is None or scope.is_cut else scope
+        return _Foreign(self._manager, self._tracer.wrap(active, below), scope)
+
+    def set(self, scope: _Scope | None) -> Token[Context]:
+        span: trace.Span = trace.INVALID_SPAN
+        items: Mapping[str, object] = {}
+        if scope is not None and not scope.is_cut:
+            shim: Any = scope.span
+            span, items = shim.unwrap(), shim.context.baggage
+        made = context.set_value(_TOP, (scope, span), trace.set_span_in_context(span, context.get_current()))
+        return context.attach(with_baggage(made, items))
+
+    def reset(self, token: Token[Context]) -> None:
+        # Not detach(), which logs an error where the token is another context's.
+        context._RUNTIME_CONTEXT.detach(token)
+
+
+class _Foreign(_Scope):
+    """The scope of a span that was made active with OpenTelemetry's own API, which alone can end it."""
+
+    _left = True
+
+    def __init__(self, manager: ScopeManager, span: Span, below: _Scope | None) -> None:
+        self._manager = manager
+        self._span = span
+        self._below = below
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def with_baggage(base: Context, items: Mapping[str, object]) -> Context:
+    """A context with these baggage items and no others."""
+    if baggage.get_all(base) != items:
+        base = baggage.clear(base)
+        for name, value in items.items():
+            base = baggage.set_baggage(name, value, base)
+    return base
