@@ -27,7 +27,8 @@ ITEMS = ["tea", "coffee", "cocoa"]
 
 # Colours, widths and encodings are those of a pipe, whatever terminal the tests run in.
 _TERMINAL = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES", "PYTHONIOENCODING"}
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in _TERMINAL} | {"PYTHONUTF8": "1"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in _TERMINAL}
+ENVIRONMENT |= {"PYTHONUTF8": "1", "OTEL_TRACES_EXPORTER": "none"}  # no collector listens here
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -56,8 +57,7 @@ def output(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_example_runs_alone_and_says_how(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")  # there is no collector here
+def test_every_example_runs_alone_and_says_how(name: str) -> None:
     assert output(name)
     docstring = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text("utf-8"))) or ""
     assert f"python examples/{name}.py" in docstring
