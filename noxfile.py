@@ -43,6 +43,14 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Run a hundred thousand requests, and thousands of random programs, against the built wheel."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "test"), ".[opentelemetry]")
+    session.run("python", "tests/soak.py", *session.posargs)
+    session.run("pytest", "tests/test_random_programs.py", env={"RANDOM_PROGRAMS": "5000"})
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check types and style."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".[opentelemetry]")

@@ -147,13 +147,13 @@ def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any)
         return None
     state = ClientSpan(span, config)
     if own is not None:
-        if options.start_span_cb is not None:
-            try:
+        try:
+            if options.start_span_cb is not None:
                 _spans.call_back("start_span_cb", options.start_span_cb, span, own)
-            except BaseException:
-                state.finish(None, None)
-                raise
-        _spans.inject(tracer, span, own.headers)
+            _spans.inject(tracer, span, own.headers)
+        except BaseException:
+            state.finish(None, None)
+            raise
     return state
 
 

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class TracingConfig:
-    """A tracer and the options that go with it."""
+    """A tracer and the options that go with it.
+
+    Asks the tracer nothing, for some are made while a request is served: :func:`accept` does, where one is given.
+    """
 
     def __init__(self, tracer: Tracer | None, given: Mapping[str, Any]) -> None:
-        if tracer is not None:
-            check_tracer(tracer, "tracer")
         self.own_tracer = tracer
         self._over: tuple[TracingConfig, TracingConfig] | None = None
         self.given = checked(given)
@@ -183,8 +184,7 @@ def _make_tracer(make_tracer: Any, parameters: Any) -> Tracer:
     if parameters is not None and not isinstance(parameters, Mapping):
         raise TypeError(f"{PREFIX}tracer_parameters must be a dict, not {parameters!r}")
     tracer: Tracer = make_tracer(**(parameters or {}))
-    check_tracer(tracer, f"the result of {name}")
-    warn_if_unfit(tracer)
+    accept(tracer, f"the result of {name}")
     return tracer
 
 
@@ -201,14 +201,13 @@ _UNFIT = {
 _warned: weakref.WeakSet[ScopeManager] = weakref.WeakSet()
 
 
-def check_tracer(tracer: Any, name: str) -> None:
-    """Refuse what is no tracer."""
+def accept(tracer: Any, name: str = "tracer") -> None:
+    """Refuse what is no tracer; warn, once for each scope manager, of one that loses spans under asyncio.
+
+    For a caller two frames up.
+    """
     if isinstance(tracer, type) or not all(hasattr(tracer, attribute) for attribute in _TRACER_HAS):
         raise TypeError(f"{name} must be an OpenTracing tracer, not {tracer!r}")
-
-
-def warn_if_unfit(tracer: Tracer) -> None:
-    """Warn, once for each scope manager, of one that loses spans under asyncio; for a caller two frames up."""
     manager = tracer.scope_manager
     unfit = [c.__name__ for c in type(manager).__mro__ if f"{c.__module__}.{c.__qualname__}" in _UNFIT]
     if unfit and manager not in _warned:

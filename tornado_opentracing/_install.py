@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application
 
 from tornado_opentracing import _hooks, _server
-from tornado_opentracing._config import TracingConfig, process, resolve, warn_if_unfit
+from tornado_opentracing._config import TracingConfig, accept, process, resolve
 from tornado_opentracing._options import OptionValues
 from tornado_opentracing._patching import Layer, Patch
 
@@ -42,7 +42,7 @@ def init_tracing(
     Warns with a ``RuntimeWarning``, once, of a tracer whose scope manager does not follow asyncio's tasks.
     """
     config = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
-    warn_if_unfit(config.tracer)
+    accept(config.tracer)
     process.tracing = config
     for hooks in _ALL_HOOKS:
         hooks.install()
@@ -58,7 +58,7 @@ def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCa
     """
     given = {} if start_span_cb is None else {"start_span_cb": start_span_cb}
     config = TracingConfig(tracer, {"trace_client": True, **given})
-    warn_if_unfit(config.tracer)
+    accept(config.tracer)
     process.client = config
     _hooks.CLIENT.install()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tornado.web import RequestHandler
 
 from tornado_opentracing import _hooks, _server, _spans, _tags
-from tornado_opentracing._config import TracingConfig, traced_config_of, warn_if_unfit
+from tornado_opentracing._config import TracingConfig, accept, traced_config_of
 from tornado_opentracing._options import OptionValues, names
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class TornadoTracing(TracingConfig):
         if start_span_cb is not None:
             given["start_span_cb"] = start_span_cb
         super().__init__(tracer, given)
-        warn_if_unfit(self.tracer)
+        accept(self.tracer)
 
     @staticmethod
     def get_span(request: HTTPServerRequest | RequestHandler) -> Span | None:
