@@ -22,10 +22,11 @@ TORNADOS = {
     "3.13": ["6.5.10", "6.6.1"],
 }
 MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado in tornados]
+IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
 
 @nox.session
-@nox.parametrize(("python", "tornado"), MATRIX, ids=[f"python{python}-tornado{tornado}" for python, tornado in MATRIX])
+@nox.parametrize(("python", "tornado"), MATRIX, ids=IDS)
 def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
@@ -51,12 +52,22 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize(("python", "tornado"), [MATRIX[0], MATRIX[-1]], ids=[IDS[0], IDS[-1]])
+def tornado_suite(session: nox.Session, tornado: str) -> None:
+    """Run Tornado's own tests bare and traced, and compare; ``-- tornado.test.web_test`` runs a part of them."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
+    session.run("python", "tests/tornado_suite/run.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check types and style."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".[opentelemetry]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    # With pyright, which the tests do without.
+    session.run("pytest", "tests/test_typing.py")
 
 
 @nox.session

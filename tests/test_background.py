@@ -16,10 +16,11 @@ import tornado
 from serving import connection, settled, until
 from support import MockRecorder, Recorder, Servers, active_id, children, only
 from tornado.httpclient import AsyncHTTPClient
+from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import TornadoTracing, init_tracing, no_parent_scope
+from tornado_opentracing import TornadoTracing, init_tracing, no_parent_scope, remove_tracing
 
 #: How a request starts what goes on after it, and whether that keeps the request as its parent.
 around = pytest.mark.parametrize(
@@ -478,3 +479,21 @@ async def test_a_task_that_lives_on_keeps_its_requests_span_as_its_parent(
     release.set()
     await tasks[0]
     assert only(children(await settled(each_recorder, 2), request)).name == "late"
+
+
+async def test_a_span_that_a_later_finish_ended_is_not_finished_again_by_remove_tracing(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    kept: list[HTTPServerRequest] = []
+
+    class Later(RequestHandler):
+        def get(self) -> None:
+            self._auto_finish = False
+            kept.append(self.request)
+            IOLoop.current().add_callback(self.finish, "done")
+
+    init_tracing(recorder.tracer, trace_client=False)
+    await client.fetch(servers.start(Application([("/", Later)])))
+    await settled(recorder)
+    remove_tracing()
+    assert len(recorder.finished) == 1

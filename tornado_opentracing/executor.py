@@ -14,6 +14,8 @@ from tornado_opentracing import _spans
 from tornado_opentracing._config import application_config, current_config
 from tornado_opentracing._patching import Layer, Patch
 
+__all__ = ["ContextThreadPoolExecutor"]
+
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 

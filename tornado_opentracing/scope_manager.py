@@ -19,6 +19,8 @@ from typing import Any, cast
 
 from opentracing import Scope, ScopeManager, Span
 
+__all__ = ["ContextVarsScopeManager", "no_parent_scope"]
+
 logger = logging.getLogger("tornado_opentracing")
 
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
