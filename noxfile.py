@@ -5,7 +5,7 @@ from __future__ import annotations
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "tests", "lowest"]
+nox.options.sessions = ["lint", "lowest", "tracers", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -24,6 +24,14 @@ TORNADOS = {
 MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado in tornados]
 IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
+#: OpenTracing's older tracers, none developed any more, each with what it does not ask for itself but needs.
+TRACERS = {
+    "jaeger": ["jaeger-client==4.8.0", "thrift==0.25.0", "six==1.17.0"],
+    "basictracer": ["basictracer==3.2.0", "protobuf==7.36.2"],
+    "basictracer-protobuf3": ["basictracer==3.2.0", "protobuf==3.20.3"],
+    "lightstep": ["lightstep==4.4.8", "protobuf==3.20.3"],
+}
+
 
 @nox.session
 @nox.parametrize(("python", "tornado"), MATRIX, ids=IDS)
@@ -41,6 +49,15 @@ def lowest(session: nox.Session) -> None:
     # pip always takes the highest.
     session.run("uv", "pip", "install", "--resolution=lowest-direct", "--group=test", ".[opentelemetry]")
     session.run("pytest", "--numprocesses=auto", *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("tracer", list(TRACERS), ids=list(TRACERS))
+def tracers(session: nox.Session, tracer: str) -> None:
+    """Run the tests with a tracer that is not developed any more but in use."""
+    kit = nox.project.dependency_groups(PYPROJECT, "kit")
+    session.install(*kit, *TRACERS[tracer], f"tornado=={TORNADOS['3.11'][-1]}", ".")
+    session.run("pytest", f"tests/tracers/test_{tracer.partition('-')[0]}.py", *session.posargs)
 
 
 @nox.session
@@ -72,6 +89,6 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show a few traces; ``nox -s demo -- --serve`` keeps the services up."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "demo"), ".")
+    """Show a few traces; ``nox -s demo -- --serve`` keeps the services up, and shows traces in the browser."""
+    session.install(".")
     session.run("python", "examples/gather.py", *session.posargs)
