@@ -186,13 +186,18 @@ def expected(item: str) -> list[tuple[tuple[str, ...], str]]:
         ((*price, f"GET /stock/{item}", "Stock"), "stock"),
         (discount, "shop"),
         ((*discount, "Discount" + " ✗ 500 KeyError" * failed), "prices"),
-        ((*page, "find suggestions"), "shop"),
-        ((*page, "load reviews"), "shop"),
+        ((*page, f"GET /reviews/{item}"), "shop"),
+        ((*page, f"GET /reviews/{item}", "Reviews"), "reviews"),
+        ((*page, f"GET /reviews/{item}", "Reviews", "count stars"), "reviews"),
+        ((*page, "recommend"), "shop"),
         ((*page, "render page"), "shop"),
     ]
+    if item == "coffee":
+        first_try = (*page, "GET /price/coffee ✗ 503", "Price ✗ 503 HTTPError", "read price list")
+        tree += [(first_try[:2], "shop"), (first_try[:3], "prices"), (first_try, "prices")]
     for other in ITEMS:
         if other != item:
-            fetch = (*page, "find suggestions", f"GET /stock/{other}")
+            fetch = (*page, "recommend", f"GET /stock/{other}")
             tree += [(fetch, "shop"), ((*fetch, "Stock"), "stock")]
     return tree
 
@@ -210,11 +215,13 @@ def test_the_demo_marks_what_failed_and_nothing_else() -> None:
     """The page, which goes without the discount, has not failed."""
     tree = output("gather").partition("✗")[2].partition("\n")[2]  # what comes after the legend
     assert re.findall(r"(\w+(?: /\S+)?) (✗.*?)  ", tree) == [
+        ("GET /price/coffee", "✗ 503"),
+        ("Price", "✗ 503 HTTPError"),
         ("GET /discount/cocoa", "✗ 500"),
         ("Discount", "✗ 500 KeyError"),
     ]
-    assert "/cocoa - spans: 18, failed: 2 " in tree
-    assert "/tea - spans: 18 " in tree
+    assert "/cocoa - spans: 20, failed: 2 " in tree
+    assert "/tea - spans: 20 " in tree
 
 
 @pytest.mark.parametrize("item", ITEMS)
@@ -226,10 +233,26 @@ def test_the_demo_shows_by_bars_what_ran_at_the_same_time(item: str) -> None:
             assert line.milliseconds <= parent.milliseconds
             assert parent.bar[0] <= line.bar[0] < line.bar[1] <= parent.bar[1] + 1
     page = (f"GET /{item}", "ProductPage")
+    lines.pop((*page, "GET /price/coffee"), None)  # the second try
     *concurrent, render = [line.bar for line in lines.values() if line.parent == page]
     assert len(concurrent) == 5
     assert max(begin for begin, _ in concurrent) <= min(end for _, end in concurrent)
     assert render[0] >= max(end for _, end in concurrent) - 1
+
+
+def test_the_demo_shows_each_message_of_a_websocket_beneath_its_handshake() -> None:
+    lines = drawn_traces(output("gather"))["/basket"]
+    message = ("GET /basket", "Basket", "Basket.on_message")
+    assert [line.path for line in lines if line.parent == message[:2]] == [
+        (*message[:2], "Basket.open"),
+        message,
+        message,
+        (*message[:2], "Basket.on_close"),
+    ]
+    assert [line.path[3:] for line in lines if line.path[:3] == message and len(line.path) == 5] == [
+        ("GET /stock/tea", "Stock"),
+        ("GET /stock/cocoa", "Stock"),
+    ]
 
 
 def test_the_demo_explains_itself_and_fits_a_page_without_colours() -> None:
@@ -308,14 +331,14 @@ def test_serve_draws_each_request_that_it_gets() -> None:
         for path, item in [("/cocoa", "cocoa"), ("/", "tea")]:
             assert fetch(url + path) == 200
             heading, lines = next_trace(process)
-            assert heading.startswith(f"{path} - spans: 17")
+            assert heading.startswith(f"{path} - spans: 19")
             assert sorted((line.path, line.service) for line in lines) == sorted(expected(item))
 
 
 def test_serve_draws_requests_that_match_no_route_or_come_from_elsewhere() -> None:
     """A 404 is no failure; a parent that is in another process does not hide the spans that are here."""
     with serving() as (process, url):
-        assert fetch(f"{url}/milk?a=http://b/c", {"ot-tracer-traceid": "1", "ot-tracer-spanid": "2"}) == 404
+        assert fetch(f"{url}/milk?a=http://b/c", {"traceparent": f"00-{1:032x}-{2:016x}-01"}) == 404
         heading, lines = next_trace(process)
         assert heading.startswith("/milk - spans: 1 ")
         assert [line.path for line in lines] == [("ErrorHandler 404",)]

@@ -42,8 +42,8 @@ def test_the_first_application_prints_what_readme_says(tmp_path: Path) -> None:
 
 @pytest.fixture
 def namespace() -> dict[str, Any]:
-    """What the blocks after the first find: the first one's imports, and a tracer."""
-    imports = [node for node in ast.parse(FIRST).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    """What the blocks after the first find: the first one's imports and handlers, and a tracer."""
+    imports = [node for node in ast.parse(FIRST).body if isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
     found: dict[str, Any] = {"tracer": MockTracer(ContextVarsScopeManager())}
     exec(compile(ast.Module([*imports], []), "README.md", "exec"), found)
     return found

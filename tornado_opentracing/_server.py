@@ -113,8 +113,13 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
         except Exception:
             _spans.report("request_filter")
     if not is_wanted:
-        setattr(request, _SPAN, RequestSpan.excluded(config))
+        exclude(request, config)
     return not is_wanted
+
+
+def exclude(request: HTTPServerRequest, config: TracingConfig) -> None:
+    """Leave a request without a span, from here to its end."""
+    setattr(request, _SPAN, RequestSpan.excluded(config))
 
 
 def start_request_span(

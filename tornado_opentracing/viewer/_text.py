@@ -1,0 +1,111 @@
+"""A trace as text: a tree of its spans, with a bar for the time in which each ran."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from tornado_opentracing.viewer import _tree
+
+_COLOURS = ["36", "32", "35", "33", "34"]  # cyan, green, magenta, yellow, blue
+_DIM, _BOLD, _RED, _YELLOW = "2", "1", "1;31", "33"
+_OPERATION = 42  # at least, so that traces below each other line up
+
+
+def format_trace(spans: Iterable[Any], *, width: int = 100, colour: bool = False) -> str:
+    """Draw the spans of one trace: each beneath its parent, with a bar for the time in which it ran.
+
+    :param spans: spans of ``MockTracer`` or ``RecordingTracer``. One that is not finished lasts until now.
+    :param width: the width in characters; no narrower than what is left of the bars.
+    :param colour: whether to use a terminal's colours.
+    :return: the lines, without a line break at the end; nothing where there are no spans.
+    """
+    tree = _tree.build(spans)
+    if not tree.nodes:
+        return ""
+
+    def paint(text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colour and text.strip() else text
+
+    services = sorted({service_of(node.span) for node in tree.nodes})
+    codes = {service: _COLOURS[number % len(_COLOURS)] for number, service in enumerate(services)}
+    rows = [(_branches(node), _printable(describe(node)), outcome(node)) for node in tree.nodes]
+    names = [branches + " ".join(filter(None, [text, result])) for branches, text, result in rows]
+    times = [f"{(node.end - node.begin) * 1000:.1f}" + "…" * node.is_open for node in tree.nodes]
+    operations = max(_OPERATION, *map(_cells, names))
+    service_cells = max(len("service"), *(_cells(_printable(service)) for service in services))
+    time_cells = max(len(text) for text in ["ms", *times])
+    left = operations + service_cells + time_cells + 6
+    bar = max(width - left, 12)
+
+    axis = f"{tree.duration * 1000:.0f} ms"
+    head = f"{_pad('operation', operations)}  {_pad('service', service_cells)}  {'ms':>{time_cells}}"
+    lines = [_heading(tree, max(width, left + bar), paint), paint(f"{head}  0{axis:>{bar - 1}}", _DIM)]
+    for node, (branches, text, result), name, duration in zip(tree.nodes, rows, names, times, strict=True):
+        code = codes[service_of(node.span)]
+        begin = min(int(tree.fraction(node.begin) * bar), bar - 1)
+        length = max(1, round(tree.fraction(node.end) * bar) - begin)
+        shown = paint(branches, _DIM) + text + (" " + paint(result, _RED if node.is_error else _YELLOW)) * bool(result)
+        service = _pad(_printable(service_of(node.span)), service_cells)
+        lines.append(
+            f"{shown}{' ' * (operations - _cells(name))}  {paint(service, code)}  {duration:>{time_cells}}  "
+            f"{' ' * begin}{paint('━' * length, _RED if node.is_error else code)}"
+        )
+    return "\n".join(lines)
+
+
+def service_of(span: Any) -> str:
+    """The name of the service whose tracer made a span."""
+    return str(getattr(span.tracer, "service", ""))
+
+
+def path_of(span: Any) -> str:
+    """The path of the request that a span is about; nothing where it is about none."""
+    url = str(span.tags.get("http.url", "")).partition("?")[0]
+    return f"/{url.rpartition('://')[2].partition('/')[2]}" if url else ""
+
+
+def describe(node: _tree.Node) -> str:
+    """What a span is called; a fetch by its path, too."""
+    span = node.span
+    name = str(span.operation_name)
+    return f"{name} {path_of(span)}".rstrip() if span.tags.get("span.kind") == "client" else name
+
+
+def outcome(node: _tree.Node) -> str:
+    """How it went, where that was not well."""
+    tags = node.span.tags
+    status = str(tags.get("http.status_code", ""))
+    kinds = [str(log.key_values["error.kind"]) for log in node.span.logs if "error.kind" in log.key_values]
+    # A client's exception says no more than the status, if there is one.
+    shown = [status] * (status >= "400") + kinds * (not (tags.get("span.kind") == "client" and status))
+    return _printable(" ".join(["✗"] * node.is_error + shown))
+
+
+def _heading(tree: _tree.Tree, width: int, paint: Any) -> str:
+    failed = sum(node.is_error for node in tree.nodes)
+    title = f"{path_of(tree.nodes[0].span) or tree.nodes[0].span.operation_name} - spans: {len(tree.nodes)}"
+    title = _printable(title) + (f", failed: {failed}" if failed else "")
+    return f"{paint(title, _BOLD)} {paint('─' * (width - _cells(title) - 1), _DIM)}"
+
+
+def _branches(node: _tree.Node) -> str:
+    if not node.lasts:
+        return ""
+    *trunk, last = node.lasts
+    return "".join("   " if is_last else "│  " for is_last in trunk) + ("└─ " if last else "├─ ")
+
+
+def _printable(text: str) -> str:
+    """What a terminal shows and does not obey."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _cells(text: str) -> int:
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
+
+
+def _pad(text: str, cells: int) -> str:
+    return text + " " * (cells - _cells(text))

@@ -1,0 +1,117 @@
+"""A trace's spans as a tree, in the order in which they are shown, with the path that took its time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+FOLLOWS_FROM = "follows_from"
+
+
+@dataclasses.dataclass
+class Node:
+    """A span in its place."""
+
+    span: Any
+    depth: int
+    begin: float
+    end: float
+    #: Whether each ancestor, from the root's child down to the span itself, is the last of its parent's children.
+    lasts: tuple[bool, ...]
+    children: list[Node] = dataclasses.field(default_factory=list)
+    #: The times in which nothing but this span held the trace up, from their beginning to their end.
+    critical: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the span is marked as failed."""
+        return self.span.tags.get("error") in (True, "true", "True")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the span is not finished yet."""
+        return not self.span.finished
+
+
+@dataclasses.dataclass
+class Tree:
+    """All spans of a trace; those whose parent is not among them are roots."""
+
+    nodes: list[Node]
+    begin: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        """In seconds, and never zero, so that times are fractions of it."""
+        return max(self.end - self.begin, 1e-6)
+
+    def fraction(self, moment: float) -> float:
+        """Where a moment lies between the trace's beginning and its end, from 0 to 1."""
+        return min(max((moment - self.begin) / self.duration, 0), 1)
+
+
+def build(spans: Iterable[Any], now: float | None = None) -> Tree:
+    """Put spans in order: each after its parent, siblings by their beginning.
+
+    :param spans: spans of ``MockTracer`` or ``RecordingTracer``, of one trace.
+    :param now: where spans that are not finished end, in seconds since the epoch; now if it is ``None``.
+    """
+    now = time.time() if now is None else now
+    ordered = sorted(spans, key=lambda span: (span.start_time, span.context.span_id))
+    known = {span.context.span_id for span in ordered}
+    below: defaultdict[int | None, list[Any]] = defaultdict(list)
+    for span in ordered:
+        parent = span.parent_id if span.parent_id in known and span.parent_id != span.context.span_id else None
+        below[parent].append(span)
+
+    nodes: list[Node] = []
+    waiting: list[tuple[Any, int, tuple[bool, ...], Node | None]]
+    waiting = [(span, 0, (), None) for span in reversed(below[None])]
+    while waiting:
+        span, depth, lasts, parent_node = waiting.pop()
+        node = Node(span, depth, span.start_time, _end_of(span, now), lasts)
+        nodes.append(node)
+        if parent_node is not None:
+            parent_node.children.append(node)
+        children = below.pop(span.context.span_id, [])
+        waiting += [(child, depth + 1, (*lasts, child is children[-1]), node) for child in reversed(children)]
+    tree = Tree(nodes, min((n.begin for n in nodes), default=now), max((n.end for n in nodes), default=now))
+    _mark_critical(nodes)
+    return tree
+
+
+def _end_of(span: Any, now: float) -> float:
+    start: float = span.start_time
+    return max(span.finish_time if span.finished else now, start)
+
+
+def _mark_critical(nodes: Sequence[Node]) -> None:
+    """From the end backwards: what a span waited for last held it up; where it waited for none, it was itself."""
+    if not nodes:
+        return
+    waiting = [(nodes[0], nodes[0].begin, nodes[0].end)]
+    while waiting:
+        node, begin, moment = waiting.pop()
+        end = moment
+        for child in sorted(node.children, key=lambda child: child.end, reverse=True):
+            # A server's span may end a little after that of the client, who had the response by then.
+            child_begin, child_end = max(child.begin, begin), min(child.end, end)
+            if child_end > moment or child_begin >= child_end or _follows(child):
+                continue
+            if child_end < moment:
+                node.critical.append((child_end, moment))
+            waiting.append((child, child_begin, child_end))
+            moment = child_begin
+        if moment > begin:
+            node.critical.append((begin, moment))
+    for node in nodes:
+        node.critical.reverse()
+
+
+def _follows(node: Node) -> bool:
+    references = getattr(node.span, "references", ())
+    return bool(references) and all(kind == FOLLOWS_FROM for kind, _ in references)
