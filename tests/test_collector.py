@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 import os
+import random
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
@@ -70,37 +74,48 @@ class Collector:
     """An OpenTelemetry collector in a process of its own."""
 
     def __init__(self, back_end: str) -> None:
-        self.url = f"http://127.0.0.1:{unused_port()}"
+        self._address = ("127.0.0.1", unused_port())
+        self.url = f"http://127.0.0.1:{self._address[1]}"
         listen = {"--otlp-http-endpoint": self.url[7:], "--otlp-grpc-endpoint": f"127.0.0.1:{unused_port()}"}
         export = {"--exporter": "otlp", "--otlp-exporter-endpoint": back_end, "--otlp-exporter-protocol": "http"}
         options = {**listen, **export, "--batch-timeout": "20ms"}
-        self.process = subprocess.Popen([agent(), "start", *[word for option in options.items() for word in option]])
+        program, environment = agent()
+        command = [program, "start", *(word for option in options.items() for word in option)]
+        self.process = subprocess.Popen(command, env=environment)
 
     async def is_up(self) -> None:
-        address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
+        await until(self._listens)
+        assert self.process.poll() is None
 
-        def listens() -> bool:
-            with socket.socket() as attempt:
-                return attempt.connect_ex(address) == 0
-
-        await until(listens)
+    def _listens(self) -> bool:
+        with socket.socket() as attempt:
+            return attempt.connect_ex(self._address) == 0
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         self.process.send_signal(how)
         self.process.wait(10)
 
 
-def agent() -> str:
+@functools.cache
+def agent() -> tuple[str, dict[str, str]]:
+    """The collector's program, and the environment in which it finds Python's library, which it is linked with."""
     package = find_spec("rotel")
     if package is None or package.origin is None:
         pytest.skip("rotel, a collector, has no wheel for this platform")
-    return str(Path(package.origin).parent / "rotel-agent")
+    program = str(Path(package.origin).parent / "rotel-agent")
+    environment = {**os.environ, "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR")}
+    if subprocess.run([program, "--version"], env=environment, capture_output=True, check=False).returncode:
+        pytest.skip("rotel, a collector, needs a Python that was built with a shared library")
+    return program, environment
 
 
 def unused_port() -> int:
-    listener, port = bind_unused_port()
-    listener.close()
-    return port
+    """A port that nobody listens on; not one of those that the tests of other workers are given by the system."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as attempt, contextlib.suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture
@@ -112,9 +127,11 @@ def arrived() -> list[Arrived]:
 async def collector(arrived: list[Arrived], servers: Servers) -> AsyncIterator[Collector]:
     back_end = Application([(r"/v1/traces", BackEnd, {"arrived": arrived})])
     collector = Collector(servers.start(back_end, decompress_request=True))
-    await collector.is_up()
-    yield collector
-    collector.stop()
+    try:
+        await collector.is_up()
+        yield collector
+    finally:
+        collector.stop()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the example forks its workers")

@@ -92,9 +92,10 @@ def _method(value: Any, _kind: SpanKind) -> dict[str, Any]:
 
 def _status(value: Any, _kind: SpanKind) -> dict[str, Any]:
     try:
-        return {"http.response.status_code": int(value)}
+        status = int(value)
     except (TypeError, ValueError, OverflowError):
         return {}
+    return {"http.response.status_code": status} if 0 < status < 1000 else {}
 
 
 def _url(value: Any, kind: SpanKind) -> dict[str, Any]:
