@@ -69,7 +69,7 @@ def otel() -> OpenTelemetry:
 @pytest.fixture(autouse=True)
 def _no_complaint(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
+    assert not [record for record in caplog.get_records("call") if record.name.startswith("opentelemetry")]
 
 
 def parent_of(span: Any) -> int | None:
@@ -275,6 +275,13 @@ def test_a_method_that_is_no_standard_one_is_other(otel: OpenTelemetry) -> None:
     assert otel.only().attributes["http.request.method_original"] == "BREW"
 
 
+@pytest.mark.parametrize("status", [10**30, -1, "no", None, float("inf")])
+def test_a_status_that_is_none_is_not_said_to_be_one(otel: OpenTelemetry, status: object) -> None:
+    otel.tracer.start_span("work", tags={"http.status_code": status}).finish()
+    assert "http.response.status_code" not in otel.only().attributes
+    assert encode_spans(otel.finished)
+
+
 def test_headers_are_lists_as_the_conventions_have_them(otel: OpenTelemetry) -> None:
     otel.tracer.start_span("work", tags={"http.request.header.x-id": "7"}).finish()
     assert otel.only().attributes == {"http.request.header.x-id": ("7",)}
@@ -353,10 +360,11 @@ def test_a_scope_closed_under_a_span_of_opentelemetry_ends_its_span_at_once(otel
 
 
 def test_ignore_active_span_is_honoured(otel: OpenTelemetry) -> None:
-    with otel.tracer.start_active_span("a") as a:
-        a.span.set_baggage_item("user", "ada")
+    parent = otel.tracer.start_span("parent").set_baggage_item("user", "ada")
+    with otel.tracer.start_active_span("a", child_of=parent):
+        assert baggage.get_all() == {"user": "ada"}
         with otel.tracer.start_active_span("b", ignore_active_span=True) as b:
-            assert b.span.context.baggage == {}
+            assert b.span.context.baggage == baggage.get_all() == {}
         otel.tracer.start_span("c", ignore_active_span=True).finish()
     assert len({span.context.trace_id for span in otel.finished}) == 3
 
@@ -381,6 +389,12 @@ def test_a_span_that_only_follows_from_another_is_in_its_trace_and_has_a_link(ot
     before = otel.tracer.start_span("before")
     otel.tracer.start_span("work", references=[follows_from(before.context)]).finish()
     assert parent_of(otel.only()) == otel.only().links[0].context.span_id == before.unwrap().context.span_id
+
+
+def test_a_reference_to_no_span_is_no_link(otel: OpenTelemetry) -> None:
+    nothing = otel.tracer.extract(Format.HTTP_HEADERS, {"baggage": "user=ada"})
+    otel.tracer.start_span("work", references=[follows_from(nothing)]).finish()
+    assert not otel.only().links
 
 
 async def test_baggage_arrives_in_the_handler_for_both(otel: OpenTelemetry, url: str) -> None:
@@ -446,8 +460,11 @@ def test_what_another_propagator_reads_and_writes_is_up_to_opentelemetry(otel: O
 
 
 def test_a_carrier_without_a_trace_gives_none_even_in_a_span(otel: OpenTelemetry) -> None:
-    with otel.tracer.start_active_span("work") as scope:
-        scope.span.set_baggage_item("k", "v")
+    with (
+        otel.tracer.start_span("outer").set_baggage_item("k", "v") as outer,
+        otel.tracer.start_active_span("work", child_of=outer),
+    ):
+        assert baggage.get_all() == {"k": "v"}
         assert otel.tracer.extract(Format.HTTP_HEADERS, {"accept": "*/*"}) is None
 
 

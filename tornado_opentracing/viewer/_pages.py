@@ -152,7 +152,7 @@ def as_json(trace: Trace) -> dict[str, Any]:
                 "start_time": node.begin,
                 "duration_ms": (node.end - node.begin) * 1000,
                 "finished": not node.is_open,
-                "tags": node.span.tags,
+                "tags": dict(node.span.tags),
                 "logs": [
                     {"timestamp": log.timestamp, "fields": log.key_values}
                     for log in sorted(node.span.logs, key=lambda log: log.timestamp)
