@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import baggage, context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
@@ -429,6 +431,17 @@ def test_baggage_arrives_without_a_trace(otel: OpenTelemetry) -> None:
 # Carriers
 
 
+@contextlib.contextmanager
+def propagator(other: Any) -> Iterator[None]:
+    """As if the application had configured another one."""
+    before = get_global_textmap()
+    set_global_textmap(other)
+    try:
+        yield
+    finally:
+        set_global_textmap(before)
+
+
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -445,15 +458,11 @@ def test_w3c_headers_go_in_and_out(otel: OpenTelemetry, format_: str) -> None:
 
 
 def test_what_another_propagator_reads_and_writes_is_up_to_opentelemetry(otel: OpenTelemetry) -> None:
-    before = get_global_textmap()
-    set_global_textmap(B3MultiFormat())
-    try:
-        carrier: dict[str, str] = {}
-        span = otel.tracer.start_span("work")
+    carrier: dict[str, str] = {}
+    span = otel.tracer.start_span("work")
+    with propagator(B3MultiFormat()):
         otel.tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
         found = otel.tracer.extract(Format.HTTP_HEADERS, {name.title(): value for name, value in carrier.items()})
-    finally:
-        set_global_textmap(before)
     assert set(carrier) == {"x-b3-traceid", "x-b3-spanid", "x-b3-sampled"}
     assert found is not None
     assert found.unwrap().span_id == span.unwrap().get_span_context().span_id
@@ -466,6 +475,8 @@ def test_a_carrier_without_a_trace_gives_none_even_in_a_span(otel: OpenTelemetry
     ):
         assert baggage.get_all() == {"k": "v"}
         assert otel.tracer.extract(Format.HTTP_HEADERS, {"accept": "*/*"}) is None
+        with propagator(W3CBaggagePropagator()):
+            assert otel.tracer.extract(Format.HTTP_HEADERS, {"accept": "*/*"}) is None
 
 
 def test_binary_carriers_are_refused(otel: OpenTelemetry) -> None:
