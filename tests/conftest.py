@@ -87,3 +87,18 @@ async def client() -> AsyncIterator[AsyncHTTPClient]:
     made: Any = AsyncHTTPClient(force_instance=True)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["simple", "curl"])
+async def each_client(request: pytest.FixtureRequest) -> AsyncIterator[AsyncHTTPClient]:
+    """Both clients that Tornado has."""
+    made: Any
+    if request.param == "simple":
+        made = AsyncHTTPClient(force_instance=True)
+    else:
+        pytest.importorskip("pycurl")
+        from tornado.curl_httpclient import CurlAsyncHTTPClient
+
+        made = CurlAsyncHTTPClient(force_instance=True)
+    yield made
+    made.close()

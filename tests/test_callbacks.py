@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -349,21 +349,6 @@ async def test_neither_is_called_for_the_messages_of_a_websocket(recorder: Recor
 
 
 # When they are called for fetches.
-
-
-@pytest.fixture(params=["simple", "curl"])
-async def each_client(request: pytest.FixtureRequest) -> AsyncIterator[AsyncHTTPClient]:
-    """Both clients that Tornado has."""
-    made: Any
-    if request.param == "simple":
-        made = AsyncHTTPClient(force_instance=True)
-    else:
-        pytest.importorskip("pycurl")
-        from tornado.curl_httpclient import CurlAsyncHTTPClient
-
-        made = CurlAsyncHTTPClient(force_instance=True)
-    yield made
-    made.close()
 
 
 async def outcome_of(fetch: Awaitable[Any]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -37,21 +36,6 @@ RESPONSE = "http.response.header."
 def headers_of(span: Recorded, prefix: str) -> dict[str, str]:
     """The headers among a span's tags."""
     return {name[len(prefix) :]: value for name, value in span.tags.items() if name.startswith(prefix)}
-
-
-@pytest.fixture(params=["simple", "curl"])
-async def each_client(request: pytest.FixtureRequest) -> AsyncIterator[AsyncHTTPClient]:
-    """Both clients that Tornado has."""
-    made: Any
-    if request.param == "simple":
-        made = AsyncHTTPClient(force_instance=True)
-    else:
-        pytest.importorskip("pycurl")
-        from tornado.curl_httpclient import CurlAsyncHTTPClient
-
-        made = CurlAsyncHTTPClient(force_instance=True)
-    yield made
-    made.close()
 
 
 class Answering(RequestHandler):

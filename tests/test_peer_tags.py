@@ -8,7 +8,6 @@ import pathlib
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -62,21 +61,6 @@ def serve_on_ipv6(servers: Servers) -> int:
 
 
 # Client spans.
-
-
-@pytest.fixture(params=["simple", "curl"])
-async def each_client(request: pytest.FixtureRequest) -> AsyncIterator[AsyncHTTPClient]:
-    """Both clients that Tornado has."""
-    made: Any
-    if request.param == "simple":
-        made = AsyncHTTPClient(force_instance=True)
-    else:
-        pytest.importorskip("pycurl")
-        from tornado.curl_httpclient import CurlAsyncHTTPClient
-
-        made = CurlAsyncHTTPClient(force_instance=True)
-    yield made
-    made.close()
 
 
 async def test_a_fetch_names_the_server(recorder: Recorder, servers: Servers, each_client: AsyncHTTPClient) -> None:

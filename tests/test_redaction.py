@@ -8,7 +8,7 @@ import logging
 import socket
 import string
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -213,21 +213,6 @@ class Answer(RequestHandler):
             self.redirect(target)
 
     post = get
-
-
-@pytest.fixture(params=["simple", "curl"])
-async def each_client(request: pytest.FixtureRequest) -> AsyncIterator[AsyncHTTPClient]:
-    """Both clients that Tornado has."""
-    made: Any
-    if request.param == "simple":
-        made = AsyncHTTPClient(force_instance=True)
-    else:
-        pytest.importorskip("pycurl")
-        from tornado.curl_httpclient import CurlAsyncHTTPClient
-
-        made = CurlAsyncHTTPClient(force_instance=True)
-    yield made
-    made.close()
 
 
 async def test_the_urls_of_server_and_client_spans_have_no_secrets(
