@@ -114,6 +114,10 @@ def test_values_are_kept_as_they_are_or_as_text(tracer: RecordingTracer, value: 
     assert spans(tracer)[0].tags == {"value": kept}
 
 
+def test_a_services_name_fits_into_a_page() -> None:
+    assert RecordingTracer(service="\ud800").service == "\\ud800"
+
+
 def test_an_error_without_stack_gets_one(tracer: RecordingTracer) -> None:
     with tracer.start_span("work") as span:
         span.log_kv({"event": "error", "error.object": KeyError("x")})
@@ -169,7 +173,7 @@ def test_services_of_one_process_record_into_the_same_traces(tracer: RecordingTr
 
 def test_a_trace_goes_on_in_another_process(tracer: RecordingTracer) -> None:
     with tracer.start_span("fetch") as span:
-        span.set_baggage_item("user", "ada, l=ö")
+        span.set_baggage_item("user", "ada, l=ö").set_baggage_item("odd", "\ud800")
         carrier: dict[str, str] = {}
         tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
     other = RecordingTracer(service="other")

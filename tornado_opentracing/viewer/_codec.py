@@ -25,7 +25,7 @@ class W3CPropagator:
         carrier[TRACEPARENT] = f"00-{span_context.trace_id:032x}-{span_context.span_id:016x}-01"
         if span_context.baggage:
             items = span_context.baggage.items()
-            carrier[BAGGAGE] = ",".join(f"{quote(str(name))}={quote(str(value))}" for name, value in items)
+            carrier[BAGGAGE] = ",".join(f"{_quoted(name)}={_quoted(value)}" for name, value in items)
 
     def extract(self, carrier: MutableMapping[str, str]) -> SpanContext | None:
         """Read a span context; ``None`` where there is none.
@@ -40,6 +40,10 @@ class W3CPropagator:
         if not trace_id or not span_id:
             raise SpanContextCorruptedException(f"no valid traceparent: {headers[TRACEPARENT][:100]!r}")
         return SpanContext(trace_id=trace_id, span_id=span_id, baggage=_baggage(headers.get(BAGGAGE, "")))
+
+
+def _quoted(value: object) -> str:
+    return quote(str(value), errors="backslashreplace")
 
 
 def _baggage(header: str) -> dict[str, str]:

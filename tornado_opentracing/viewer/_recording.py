@@ -126,7 +126,7 @@ class RecordingTracer(MockTracer):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive number, not {value!r}")
         super().__init__(ContextVarsScopeManager())
-        self.service = service
+        self.service = _text(service)
         self._store = _Store(max_traces, max_spans_per_trace)
         # Not the shared generator: a test that seeds that one would have the same ids again.
         self._random = random.SystemRandom()

@@ -6,6 +6,7 @@ function showList(body) {
   const state = document.getElementById("live");
   let socket = null;
   let pause = 500;
+  let timer = 0;
 
   function query() {
     const fields = [...new FormData(form)].filter(([, value]) => value);
@@ -31,12 +32,13 @@ function showList(body) {
       if (mine !== socket) return;
       state.textContent = "not live";
       state.className = "";
-      setTimeout(connect, pause);
+      timer = setTimeout(connect, pause);
       pause = Math.min(pause * 2, 10000);
     };
   }
 
   function changed() {
+    clearTimeout(timer);
     const text = query();
     history.replaceState(null, "", location.pathname + (text ? "?" + text : ""));
     const old = socket;
@@ -44,7 +46,6 @@ function showList(body) {
     old.close();
   }
 
-  let timer = 0;
   form.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(changed, 150);
@@ -52,6 +53,11 @@ function showList(body) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     changed();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.target.closest("input")) return;
+    event.preventDefault();
+    form.elements.operation.focus();
   });
   connect();
 }
@@ -94,6 +100,11 @@ function showTrace(grid) {
       if (!wanted) row.classList.remove("faded");
     });
     matches.textContent = wanted ? `${found} of ${rows.length}` : "";
+    // The keyboard goes on at a row that is there: what the hidden one was folded into, or the first.
+    let up = current;
+    while (up >= 0 && rows[up].hidden) up = parents[up];
+    const next = up >= 0 ? up : rows.findIndex((row) => !row.hidden);
+    if (next >= 0 && next !== current) mark(next);
   }
 
   function fold(number, isFolding) {
@@ -108,18 +119,21 @@ function showTrace(grid) {
       if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", String(!isFolding || parents[number] < 0));
     });
     refresh();
-    if (rows[current].hidden) select(0);
   }
 
-  function select(number) {
+  function mark(number) {
     rows[current].tabIndex = -1;
     rows[current].classList.remove("selected");
     current = number;
     rows[current].tabIndex = 0;
     rows[current].classList.add("selected");
+    if (!detail.hidden) explain();
+  }
+
+  function select(number) {
+    mark(number);
     rows[current].focus({ preventScroll: true });
     rows[current].scrollIntoView({ block: "nearest" });
-    if (!detail.hidden) explain(number);
   }
 
   // Text goes in as text: nothing of what was recorded is ever read as HTML.
@@ -130,8 +144,7 @@ function showTrace(grid) {
     return made;
   }
 
-  function addFields(title, fields, parent = detail) {
-    const entries = Object.entries(fields);
+  function addFields(title, entries, parent = detail) {
     if (!entries.length) return;
     if (title) add(parent, "h3", title);
     const list = add(parent, "dl");
@@ -150,32 +163,35 @@ function showTrace(grid) {
     }
   }
 
-  function explain(number) {
-    const span = spans[number];
+  function explain() {
+    const span = spans[current];
     detail.replaceChildren();
-    detail.hidden = false;
     add(detail, "button", "✕", "close").addEventListener("click", close);
     detail.firstChild.setAttribute("aria-label", "Close");
     add(detail, "h2", span.operation_name);
     const milliseconds = (value) => `${value.toFixed(2)} ms`;
-    addFields("", {
-      ...(span.service && { service: span.service }),
-      start: `+${milliseconds((span.start_time - begin) * 1000)}`,
-      duration: milliseconds(span.duration_ms) + (span.finished ? "" : " so far"),
-    });
-    addFields("Tags", span.tags);
+    addFields("", [
+      ...(span.service ? [["service", span.service]] : []),
+      ["start", `+${milliseconds((span.start_time - begin) * 1000)}`],
+      ["duration", milliseconds(span.duration_ms) + (span.finished ? "" : " so far")],
+    ]);
+    addFields("Tags", Object.entries(span.tags));
     if (span.logs.length) add(detail, "h3", "Logs");
     for (const log of span.logs) {
       const entry = add(detail, "div", "", "log");
       add(entry, "strong", `+${milliseconds((log.timestamp - begin) * 1000)}`);
-      addFields("", log.fields, entry);
+      addFields("", Object.entries(log.fields), entry);
     }
-    addFields("Baggage", span.baggage);
-    addFields("References", {
-      ...(span.parent_id && !span.references.length && { child_of: span.parent_id }),
-      ...Object.fromEntries(span.references.map(({ type, span_id }) => [type, span_id])),
-    });
-    addFields("Ids", { span: span.span_id });
+    addFields("Baggage", Object.entries(span.baggage));
+    const parent = span.parent_id ? [["child_of", span.parent_id]] : [];
+    addFields("References", span.references.length ? span.references.map(({ type, span_id }) => [type, span_id]) : parent);
+    addFields("Ids", [["span", span.span_id]]);
+  }
+
+  function open(number) {
+    detail.hidden = false;
+    select(number);
+    detail.scrollTop = 0;
   }
 
   function close() {
@@ -214,8 +230,8 @@ function showTrace(grid) {
       if (rows[current].getAttribute("aria-expanded") === "true") fold(current, true);
       else if (parents[current] >= 0) select(parents[current]);
     },
-    Enter: () => explain(current),
-    " ": () => explain(current),
+    Enter: () => open(current),
+    " ": () => open(current),
     Escape: close,
     e: nextError,
   };
@@ -254,8 +270,7 @@ function showTrace(grid) {
       fold(number, !isFolded(number));
       return;
     }
-    select(number);
-    explain(number);
+    open(number);
   });
   filter.addEventListener("input", refresh);
   document.getElementById("collapse").addEventListener("click", () => foldAll(true));
