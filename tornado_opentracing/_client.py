@@ -32,15 +32,14 @@ EFFECTIVE_URL = "http.effective_url"
 class ClientSpan(_spans.SpanLifecycle):
     """The span of one fetch, or of one WebSocket handshake."""
 
-    __slots__ = ("redirects", "request")
-
     answers = (HTTPClientError,)
+
+    redirects = 0
+    #: The caller's own request, where the caller gave one.
+    request: HTTPRequest | None = None
 
     def __init__(self, span: Span, config: TracingConfig) -> None:
         super().__init__(span, config.options)
-        self.redirects = 0
-        #: The caller's own request, where the caller gave one.
-        self.request: HTTPRequest | None = None
 
     def finish_with_error(self, error: BaseException) -> None:
         """Finish the span of a request that got no response."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 
 _PATTERN = "_tornado_opentracing_route"
+_NOTHING = object()
 
 
 def route_of(request: HTTPServerRequest) -> str | None:
@@ -26,7 +27,8 @@ def route_of(request: HTTPServerRequest) -> str | None:
 
 def forget(request: HTTPServerRequest) -> None:
     """The request is about to be routed anew."""
-    request.__dict__.pop(_PATTERN, None)
+    if hasattr(request, _PATTERN):
+        delattr(request, _PATTERN)
 
 
 def operation_by_route(
@@ -134,11 +136,12 @@ def _after_group(pattern: str, position: int) -> int:
 
 def _remember(rule: Rule, request: HTTPServerRequest) -> None:
     """Keep the innermost path pattern: it was matched against the whole path, and is the first to get here."""
-    seen = request.__dict__
-    if isinstance(rule.target, (RuleRouter, Application)) and _PATTERN not in seen:
+    # Not by way of request.__dict__, which makes every later look at an attribute of the request dearer.
+    seen = getattr(request, _PATTERN, _NOTHING)
+    if seen is _NOTHING and isinstance(rule.target, (RuleRouter, Application)):
         return  # nothing matched in there: it answers with a 404 of its own
-    if seen.get(_PATTERN) is None:
-        seen[_PATTERN] = rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None
+    if seen is _NOTHING or seen is None:
+        setattr(request, _PATTERN, rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None)
 
 
 def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ import functools
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar, Token
+from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
 from tornado.iostream import StreamClosedError
@@ -19,7 +19,7 @@ from tornado.web import Application, FallbackHandler, Finish, HTTPError, OutputT
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing import _routes, _spans, _tags
-from tornado_opentracing._config import TracingConfig, application_config, config_of, process
+from tornado_opentracing._config import TracingConfig, config_of, process, within
 from tornado_opentracing._patching import Layer, Patch
 from tornado_opentracing.scope_manager import innermost_cut
 
@@ -34,16 +34,15 @@ _ASKED = "_tornado_opentracing_asked"
 class RequestSpan(_spans.SpanLifecycle):
     """The span of one request."""
 
-    __slots__ = ("__weakref__", "awaits_finish", "config", "connection_closed", "is_unanswered")
-
     answers = (HTTPError, Finish)
+
+    awaits_finish = False
+    connection_closed = False
+    is_unanswered = False
 
     def __init__(self, span: Span, config: TracingConfig) -> None:
         super().__init__(span, config.options)
         self.config = config
-        self.awaits_finish = False
-        self.connection_closed = False
-        self.is_unanswered = False
 
     @classmethod
     def excluded(cls, config: TracingConfig) -> RequestSpan:
@@ -85,9 +84,6 @@ class RequestSpan(_spans.SpanLifecycle):
 #: The requests whose handlers are done but will only be finished by a later ``finish()``.
 _awaiting: weakref.WeakSet[RequestSpan] = weakref.WeakSet()
 
-#: The request whose span is active here, unless within another cut; spares the work of activating it twice.
-_active: ContextVar[tuple[RequestSpan | None, object]] = ContextVar("tornado_opentracing.request", default=(None, None))
-
 
 def request_span(request: HTTPServerRequest) -> RequestSpan | None:
     """The span of a request, if it has one."""
@@ -103,9 +99,9 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
         return False
     options = config.options
     asked = (options.excluded_paths, options.request_filter)
-    if request.__dict__.get(_ASKED) == asked:
+    if getattr(request, _ASKED, None) == asked:
         return False
-    request.__dict__[_ASKED] = asked
+    setattr(request, _ASKED, asked)
     is_wanted = not any(pattern.fullmatch(request.path) for pattern in options.excluded_paths)
     if is_wanted and options.request_filter is not None:
         try:
@@ -186,20 +182,19 @@ def _class_operation_name(
 class active:  # noqa: N801 - a context manager, named for how it reads
     """The request's span is active within; the frame that opens the scope closes it."""
 
-    __slots__ = ("_anew", "_config_token", "_scope", "_state", "_token")
+    __slots__ = ("_anew", "_scope", "_state", "_token")
 
     def __init__(self, state: RequestSpan, *, anew: bool = False) -> None:
         self._state = state
         self._anew = anew
-        self._token: Token[tuple[RequestSpan | None, object]] | None = None
+        self._token: Token[tuple[TracingConfig | None, object, object]] | None = None
 
     def __enter__(self) -> None:
         state = self._state
         cut = innermost_cut.get()
-        active_state, active_cut = _active.get()
+        _, active_state, active_cut = within.get()
         if self._anew or active_state is not state or active_cut is not cut:
-            self._token = _active.set((state, cut))
-            self._config_token = application_config.set(state.config)
+            self._token = within.set((state.config, state, cut))
             # Of a request that is excluded, only that is carried on: its fetches are not traced either.
             self._scope = None if state.is_excluded else _spans.activate(state.config.tracer, state.span)
 
@@ -208,9 +203,8 @@ class active:  # noqa: N801 - a context manager, named for how it reads
         if token is None:
             return
         _spans.close(self._scope)
-        try:
-            _active.reset(token)
-            application_config.reset(self._config_token)
+        try:  # noqa: SIM105 - suppress() costs as much as all the rest
+            within.reset(token)
         except ValueError:
             pass  # a coroutine that is collected unfinished is closed in another context
 
@@ -400,17 +394,17 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
-        if (config.filters_requests or _SPAN in self.request.__dict__) and excludes(config, self.request):
+        if (config.filters_requests or request_span(self.request) is not None) and excludes(config, self.request):
             config = config.untraced
         # A connection inherits the context in which listen() was called, which may be another Application's.
-        if config is process.tracing and application_config.get() is None:
+        if config is process.tracing and within.get()[0] is None:
             return _construct_and_execute(config, self)
         # The handler's task inherits this; a request that is traced by nobody needs no more.
-        token = application_config.set(config)
+        token = within.set((config, None, None))
         try:
             return _construct_and_execute(config, self)
         finally:
-            application_config.reset(token)
+            within.reset(token)
 
     def _construct_and_execute(config: TracingConfig, delegate: HandlerDelegate) -> Any:
         try:

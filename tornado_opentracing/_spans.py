@@ -57,17 +57,16 @@ def report(doing: str) -> None:
 class SpanLifecycle:
     """A span from start to finish; which event finishes it does not matter, the first one does."""
 
-    __slots__ = ("_error", "_failed", "finished", "options", "span")
-
     #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
+
+    finished = False
+    _error: BaseException | None = None
+    _failed = False
 
     def __init__(self, span: Span, options: Options) -> None:
         self.span = span
         self.options = options
-        self.finished = False
-        self._error: BaseException | None = None
-        self._failed = False
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """Note an exception; the first that is a failure counts.
@@ -189,16 +188,7 @@ def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
     look up lower-case names, and Tornado's ``HTTPHeaders`` is neither.
     """
     try:
-        carrier: dict[str, str] = {}
-        repeated: dict[str, list[str]] = {}
-        for name, value in headers.get_all():
-            key = name.lower()
-            if key in carrier:
-                repeated.setdefault(key, [carrier[key]]).append(value)
-            else:
-                carrier[key] = value
-        for key, values in repeated.items():
-            carrier[key] = ",".join(values)
+        carrier = {name.lower(): ",".join(values) for name, values in headers._as_list.items()}
         return tracer.extract(Format.HTTP_HEADERS, carrier)
     except SpanContextCorruptedException:
         if not _raises_for_absence(tracer):
@@ -208,15 +198,20 @@ def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
     return None
 
 
+#: Kinds of tracers whose codec calls headers corrupted that are merely not there, as ``MockTracer`` does.
+_raising_for_absence: set[type] = set()
+
+
 def _raises_for_absence(tracer: Tracer) -> bool:
-    """Whether the codec calls headers corrupted that are merely not there, as ``MockTracer`` does."""
-    try:
-        tracer.extract(Format.HTTP_HEADERS, {})
-    except SpanContextCorruptedException:
-        return True
-    except Exception:
-        return False
-    return False
+    kind = type(tracer)
+    if kind not in _raising_for_absence:
+        try:
+            tracer.extract(Format.HTTP_HEADERS, {})
+        except SpanContextCorruptedException:
+            _raising_for_absence.add(kind)
+        except Exception:
+            return False
+    return kind in _raising_for_absence
 
 
 # What Tornado and HTTP allow in a header; anything else would make the application's own message fail.

@@ -18,7 +18,7 @@ from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
 from tornado_opentracing import _client, _server, _spans, _tags
-from tornado_opentracing._config import application_config, client_config
+from tornado_opentracing._config import client_config, within
 from tornado_opentracing._patching import Layer, Patch
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ MESSAGE_SIZE = "websocket.message.size"
 
 class EventSpan(_spans.SpanLifecycle):
     """The span of one message, or of ``open`` or ``on_close``."""
-
-    __slots__ = ("tracer",)
 
     def __init__(self, span: Span, handshake: _server.RequestSpan) -> None:
         super().__init__(span, handshake.options)
@@ -164,7 +162,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         if handshake is None or self._on_close_called:
             original(self)
             return
-        token = application_config.set(handshake.config)
+        token = within.set((handshake.config, None, None))
         try:
             with _spans.nothing_active(handshake.config.tracer):
                 state = _start(handshake, self, "on_close")
@@ -173,7 +171,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
                 else:
                     _run(state, original, self)
         finally:
-            application_config.reset(token)
+            within.reset(token)
 
     return on_connection_close
 

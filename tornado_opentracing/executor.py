@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from tornado_opentracing import _spans
-from tornado_opentracing._config import application_config, current_config
+from tornado_opentracing._config import current_config, within
 from tornado_opentracing._patching import Layer, Patch
 
 __all__ = ["ContextThreadPoolExecutor"]
@@ -60,19 +60,19 @@ def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
         return func
     tracer = config.tracer
     span = _spans.active_span(tracer)
-    if span is None and application_config.get() is None:
+    if span is None and within.get()[0] is None:
         return func
 
     @functools.wraps(func)
     def run(*args: Any) -> Result:
-        token = application_config.set(config)
+        token = within.set((config, None, None))
         with _spans.nothing_active(tracer):
             scope = None if span is None else _spans.activate(tracer, span)
             try:
                 return func(*args)
             finally:
                 _spans.close(scope)
-                application_config.reset(token)
+                within.reset(token)
 
     return run
 

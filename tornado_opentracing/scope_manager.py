@@ -119,14 +119,15 @@ class _Scope(Scope):
         if self.closed:
             return
         self.closed = True
-        if self._manager._top.get() is not self:
+        is_top = self._manager._top.get() is self
+        if not is_top:
             self._waits_for = self._above()
             for scope in self._waits_for:
                 scope._waiting += (self,)
         if self._waits_for or self._waiting:
             self._leave_if_last()
         else:
-            self._leave()
+            self._leave(is_top)
 
     def __exit__(self, *exc_info: Any) -> None:
         """Close the scope; before that, OpenTracing's own ``Scope`` marks the span where an exception passes."""
@@ -164,20 +165,22 @@ class _Scope(Scope):
             scope = leaving.pop()
             if scope._left or not all(above._left for above in scope._waits_for):
                 continue
-            scope._leave()
+            scope._leave(scope._manager._top.get() is scope)
             leaving += reversed(scope._waiting)
             scope._waits_for = scope._waiting = ()
 
-    def _leave(self) -> None:
+    def _leave(self, is_top: bool) -> None:
         self._left = True
         below = self._below
-        if self._manager._top.get() is self and not self.restore():
+        if is_top and not self.restore():
             self._manager._top.set(below)
         self.left_elsewhere = self._token is not None
         if not self.left_elsewhere:
             # Tasks that inherited this scope need it, but nothing below it: a chain of tasks or callbacks would
             # otherwise keep every span there ever was.
             self._below = None
+        if not self._to_finish:
+            return
         try:
             span = self._to_finish.pop()
         except IndexError:

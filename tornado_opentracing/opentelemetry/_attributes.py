@@ -28,12 +28,11 @@ def of_tags(pairs: Mapping[Any, Any], kind: SpanKind) -> dict[str, Any]:
     """Tags as attributes: each under its own name and, where it has one, under that of the semantic conventions."""
     found: dict[str, Any] = {}
     for name, value in pairs.items():
-        if name := text(name):
-            found[name] = convert(value)
-            if name.startswith(_HEADERS):
-                found[name] = (text(value),)
-            elif known := _CONVENTIONS.get(name):
-                found.update(known(found[name], kind))
+        if known := _CONVENTIONS.get(name):
+            found[name] = converted = convert(value)
+            found.update(known(converted, kind))
+        elif name := text(name):
+            found[name] = (text(value),) if name.startswith(_HEADERS) else convert(value)
     return found
 
 
@@ -63,6 +62,8 @@ def _exception(fields: dict[Any, Any]) -> dict[Any, Any]:
 
 def convert(value: Any) -> Any:
     """A value as OpenTelemetry can hold and export it, without a warning: text where it is of no type of theirs."""
+    if isinstance(value, str):
+        return text(value)
     if isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
@@ -76,6 +77,8 @@ def convert(value: Any) -> Any:
 
 def text(value: Any) -> str:
     """A value as text that can be encoded, which a lone surrogate cannot."""
+    if type(value) is str and value.isascii():
+        return value
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "backslashreplace")
     try:
@@ -101,8 +104,12 @@ def _status(value: Any, _kind: SpanKind) -> dict[str, Any]:
 def _url(value: Any, kind: SpanKind) -> dict[str, Any]:
     if kind is SpanKind.CLIENT:
         return {"url.full": text(value)}
+    url = text(value)
+    if url.startswith("/") and not url.startswith("//") and "#" not in url:  # as nearly all are
+        path, _, query = url.partition("?")
+        return {"url.path": path, "url.query": query} if query else {"url.path": path}
     try:
-        parts = urlsplit(text(value))
+        parts = urlsplit(url)
     except ValueError:
         return {}
     found = {"url.scheme": parts.scheme, "url.path": parts.path, "url.query": parts.query}

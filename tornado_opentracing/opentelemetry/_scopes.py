@@ -6,13 +6,14 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import baggage, context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from tornado_opentracing.scope_manager import ContextVarsScopeManager, _Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.context import Context
     from opentracing import Span
 
     from tornado_opentracing.opentelemetry._tracer import Tracer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # One for all managers: OpenTelemetry has one active span, whichever tracer's it is.
 _TOP = context.create_key("tornado_opentracing.scope")
+_NOTHING = (None, trace.INVALID_SPAN)
 
 
 class ScopeManager(ContextVarsScopeManager):
@@ -39,8 +41,8 @@ class _Top:
 
     def get(self) -> _Scope | None:
         current = context.get_current()
-        scope, span = cast("tuple[_Scope | None, trace.Span]", current.get(_TOP, (None, trace.INVALID_SPAN)))
-        active = trace.get_current_span(current)
+        scope, span = cast("tuple[_Scope | None, trace.Span]", current.get(_TOP, _NOTHING))
+        active = cast("trace.Span", current.get(_SPAN_KEY, trace.INVALID_SPAN))
         if active is span:
             return scope
         if not active.get_span_context().is_valid:
@@ -54,7 +56,8 @@ class _Top:
         if scope is not None and not scope.is_cut:
             shim: Any = scope.span
             span, items = shim.unwrap(), shim.context.baggage
-        made = context.set_value(_TOP, (scope, span), trace.set_span_in_context(span, context.get_current()))
+        # As set_value() and set_span_in_context() would, which copy it twice each.
+        made = Context({**context.get_current(), _TOP: (scope, span), _SPAN_KEY: span})
         return context.attach(with_baggage(made, items))
 
     def reset(self, token: Token[Context]) -> None:

@@ -27,9 +27,10 @@ _REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FR
 class SpanContext(SpanContextShim):
     """The identity of a span, and the baggage that its children inherit."""
 
-    def __init__(self, otel_context: trace.SpanContext, items: Mapping[str, object]) -> None:
+    def __init__(self, otel_context: trace.SpanContext, carrying: Context) -> None:
+        """Take the items that an OpenTelemetry context carries, which is immutable: a child shares its parent's."""
         super().__init__(otel_context)
-        self._baggage = with_baggage(Context(), items)
+        self._baggage = carrying
 
     @property
     def baggage(self) -> Mapping[str, object]:  # type: ignore[override]  # the shim's is no dict of the items
@@ -37,7 +38,7 @@ class SpanContext(SpanContextShim):
         return baggage.get_all(self._baggage)
 
 
-_NONE = SpanContext(trace.INVALID_SPAN_CONTEXT, {})
+_NONE = SpanContext(trace.INVALID_SPAN_CONTEXT, Context())
 
 
 class Span(SpanShim):
@@ -63,7 +64,9 @@ class Span(SpanShim):
             return self
         if key == HTTP_STATUS_CODE:
             self._status_code = value
-        self._otel_span.set_attributes(_attributes.of_tags({key: value}, self._kind))
+        # One by one: set_attributes() of one or two costs more.
+        for name, attribute in _attributes.of_tags({key: value}, self._kind).items():
+            self._otel_span.set_attribute(name, attribute)
         return self
 
     def log_kv(self, key_values: Mapping[str, Any] | None, timestamp: float | None = None) -> Span:
@@ -165,7 +168,7 @@ class Tracer(TracerShim):
             ],
             start_time=None if start_time is None else int(start_time * 1e9),
         )
-        context = SpanContext(otel_span.get_span_context(), baggage.get_all(parent._baggage))
+        context = SpanContext(otel_span.get_span_context(), parent._baggage)
         span = Span(self, context, otel_span, kind or SpanKind.INTERNAL)
         return span if error is None else span.set_tag(ERROR, error)
 
@@ -188,7 +191,7 @@ class Tracer(TracerShim):
         # An empty context to begin with: the propagator of baggage would take the current one.
         found = get_global_textmap().extract({name.lower(): carrier[name] for name in carrier}, Context())
         context, items = trace.get_current_span(found).get_span_context(), baggage.get_all(found)
-        return SpanContext(context, items) if context.is_valid or items else None
+        return SpanContext(context, with_baggage(Context(), items)) if context.is_valid or items else None
 
     def wrap(self, otel_span: trace.Span, below: Any) -> Span:
         """A span of OpenTelemetry's that is active, as one of OpenTracing's.
@@ -198,7 +201,8 @@ class Tracer(TracerShim):
         context, items = otel_span.get_span_context(), baggage.get_all()
         if below is not None and below.span.context.unwrap().trace_id == context.trace_id:
             items = {**items, **below.span.context.baggage}
-        return Span(self, SpanContext(context, items), otel_span, getattr(otel_span, "kind", SpanKind.INTERNAL))
+        carrying = with_baggage(Context(), items)
+        return Span(self, SpanContext(context, carrying), otel_span, getattr(otel_span, "kind", SpanKind.INTERNAL))
 
     def _context_of(self, parent: Any) -> SpanContextShim:
         """The context of a span, the active one for ``None``, or the span context itself."""
@@ -206,9 +210,11 @@ class Tracer(TracerShim):
             span: Any = self.active_span
             items = baggage.get_all()
             if span is None:
-                return SpanContext(trace.INVALID_SPAN_CONTEXT, items)
+                return SpanContext(trace.INVALID_SPAN_CONTEXT, with_baggage(Context(), items)) if items else _NONE
+            if not items:
+                return cast("SpanContextShim", span.context)
             # Items may have been set on the span since it became active.
-            return SpanContext(span.context.unwrap(), {**items, **span.context.baggage})
+            return SpanContext(span.context.unwrap(), with_baggage(Context(), {**items, **span.context.baggage}))
         context: Any = parent.context if isinstance(parent, opentracing.Span) else parent
         return cast("SpanContextShim", context)
 
