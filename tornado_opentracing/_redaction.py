@@ -89,6 +89,8 @@ def redact_text(text: str, params: Collection[str]) -> str:
 
 
 def _redact_line(line: str, params: Collection[str]) -> str:
+    if "=" not in line:
+        return line
     # The source lines of a traceback show names, not values.
     pattern = _PARAM_IN_SOURCE if line.startswith("    ") else _PARAM_IN_TEXT
     return _redact_params(line, params, pattern, _VALUE_IN_TEXT)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from opentracing import tags
 from tornado.httputil import HTTPHeaders
@@ -69,13 +70,19 @@ def _header(name: str, values: list[str], options: Options) -> str:
     return _redaction.redact_header(name, values, options.unredacted_headers, options.redacted_query_params)
 
 
-def _server_at(url: str) -> dict[str, Any]:
+def _server_at(url: str) -> Mapping[str, Any]:
     try:
         parts = urlsplit(url)
-        host = parts.hostname
-        port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+        return _peer_tags(parts.scheme, parts.netloc)
     except Exception:  # no URL at all: Tornado says so
         return {}
+
+
+@functools.lru_cache(maxsize=1024)
+def _peer_tags(scheme: str, netloc: str) -> Mapping[str, Any]:
+    parts = SplitResult(scheme, netloc, "", "", "")
+    host = parts.hostname
+    port = _DEFAULT_PORTS.get(scheme) if parts.port is None else parts.port
     if not host:
         return {}
     peer: dict[str, Any] = {tags.PEER_HOSTNAME: host}
