@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import shutil
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -30,6 +33,14 @@ TRACERS = {
     "basictracer": ["basictracer==3.2.0", "protobuf==7.36.2"],
     "basictracer-protobuf3": ["basictracer==3.2.0", "protobuf==3.20.3"],
     "lightstep": ["lightstep==4.4.8", "protobuf==3.20.3"],
+}
+
+#: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
+MUTATED = {
+    "scope_manager": ["scope_manager", "background"],
+    "_spans": ["server_outcomes", "headers", "callbacks", "redaction", "client_callbacks"],
+    "_client": ["client_callbacks", "client"],
+    "_server": ["server_outcomes", "exclusion", "routes", "server", "trace", "disconnect", "delegates"],
 }
 
 
@@ -76,6 +87,29 @@ def tornado_suite(session: nox.Session, tornado: str) -> None:
     """Run Tornado's own tests bare and traced, and compare; ``-- tornado.test.web_test`` runs a part of them."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
     session.run("python", "tests/tornado_suite/run.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("module", list(MUTATED), ids=list(MUTATED))
+def mutation(session: nox.Session, module: str) -> None:
+    """Break a module in a hundred ways, one at a time and in a copy, and show which of them no test notices."""
+    copy = pathlib.Path(session.create_tmp(), "copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(".", copy, ignore=shutil.ignore_patterns(".*"))
+    session.chdir(copy)
+    project = PYPROJECT["project"]
+    session.install(*nox.project.dependency_groups(PYPROJECT, "mutation"), *project["dependencies"])
+    session.install(*project["optional-dependencies"]["opentelemetry"])
+    # Not installed: what is broken is the copy's source.
+    session.env["PYTHONPATH"] = str(pathlib.Path.cwd())
+    config, mutants = pathlib.Path("mutation.toml"), "mutants.sqlite"
+    first = " ".join(f"tests/test_{name}.py" for name in MUTATED[module])
+    config.write_text(pathlib.Path("tests", config).read_text().format(module=module, first=first))
+    session.run("cosmic-ray", "baseline", str(config))
+    session.run("cosmic-ray", "init", str(config), mutants)
+    session.run("cr-filter-operators", mutants, str(config))
+    session.run("cosmic-ray", "exec", str(config), mutants)
+    session.run("cr-report", "--surviving-only", "--show-diff", mutants)
 
 
 @nox.session

@@ -208,6 +208,14 @@ class Immediate(AsyncHTTPClient):
         callback(HTTPResponse(request, 200))
 
 
+class Pairs(AsyncHTTPClient):
+    """A client whose responses have headers of its own kind."""
+
+    def fetch_impl(self, request: HTTPRequest, callback: Callable[[HTTPResponse], None]) -> None:
+        headers: Any = [("Server", "mine")]
+        callback(HTTPResponse(request, 200, headers))
+
+
 def received_id(recorder: Recorder, headers: Any) -> int:
     """The span id in the headers that a server received."""
     context = recorder.tracer.extract(Format.HTTP_HEADERS, {name.lower(): value for name, value in headers.items()})
@@ -1267,6 +1275,45 @@ async def test_latin_1_in_a_header_is_carried_or_logged_but_does_not_break_the_f
     assert echoed_id(recorder, response) == the_span(recorder).span_id
     carried = json.loads(response.body).get("Ot-Baggage-Note")
     assert (carried, len(reports)) in (("größe", 0), (None, 1))
+
+
+@pytest.mark.parametrize(("length", "fits"), [(4087, True), (4088, True), (4089, False)])
+async def test_what_is_injected_is_8192_bytes_at_most(
+    recorder: Recorder, each_client: AsyncHTTPClient, site: Site, reports: Reports, length: int, fits: bool
+) -> None:
+    """Names and values together."""
+    headers = {"X-First": "a" * 4089, "X-Second": "b" * length}
+    tracer: Any = recorder.tracer
+    tracer.inject = lambda *args: args[-1].update(headers)
+    init_client_tracing(tracer)
+    received = json.loads((await each_client.fetch(f"{site.url}/")).body)
+    assert received["X-First"] == headers["X-First"]
+    assert received.get("X-Second") == (headers["X-Second"] if fits else None)
+    assert len(reports) == (not fits)
+
+
+async def test_a_response_that_cannot_be_described_is_logged_and_ends_the_span(
+    recorder: Recorder, reports: Reports
+) -> None:
+    init_tracing(recorder.tracer, traced_response_headers=["Server"])
+    response = await new_client(Pairs).fetch("http://nowhere.example/")
+    assert response.headers == [("Server", "mine")]
+    assert the_span(recorder).status == 200
+    assert ["describing a response" in record.getMessage() for record in reports] == [True]
+
+
+async def test_a_fetch_that_somebody_else_replaced_may_return_what_is_no_future(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, reports: Reports
+) -> None:
+    async def fetch(*args: Any, **kwargs: Any) -> str:
+        return "theirs"
+
+    monkeypatch.setattr(AsyncHTTPClient, "fetch", fetch)
+    init_client_tracing(recorder.tracer)
+    assert await new_client(AsyncHTTPClient).fetch("http://nowhere.example/") == "theirs"
+    remove_tracing()
+    assert (the_span(recorder).status, recorder.unfinished) == (None, 0)
+    assert ["watching a fetch" in record.getMessage() for record in reports] == [True]
 
 
 class Broken:

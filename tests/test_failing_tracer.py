@@ -133,14 +133,18 @@ async def test_an_excluded_request_asks_the_tracer_nothing(setup: Setup) -> None
     assert not faults.reached
 
 
+@pytest.mark.parametrize("now", [0.0, 1000.0])
 @pytest.mark.parametrize("setup", [with_all_options, by_decorator])
 async def test_a_broken_tracer_cannot_flood_the_log(
     setup: Setup,
+    now: float,
     reports: list[logging.LogRecord],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Three hundred requests in which everything fails give one record a minute for each thing that does."""
-    now = 1000.0
+    """Three hundred requests in which everything fails give one record a minute for each thing that does.
+
+    Also where the machine, and with it the clock, has only just started.
+    """
     monkeypatch.setattr(_spans, "time", types.SimpleNamespace(monotonic=lambda: now))
     faults = Faults()
     async with world_with(setup(FaultyTracer(faults), faults)) as world, connection(world.url) as opened:

@@ -376,6 +376,25 @@ async def test_a_scope_closed_elsewhere_is_finished_once_and_no_longer_active_in
 
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
+async def test_scopes_closed_elsewhere_are_no_longer_active_in_a_task_that_inherited_them(
+    elsewhere: Callable[[Close], Awaitable[None]], manager: ContextVarsScopeManager
+) -> None:
+    closed = asyncio.Event()
+
+    async def inherits() -> None:
+        await asyncio.wait_for(closed.wait(), 10)
+        assert manager.active is outer_scope
+
+    with manager.activate(CountingSpan("outer"), True) as outer_scope:
+        scopes = [manager.activate(CountingSpan(), True) for _ in range(3)]
+        task = asyncio.create_task(inherits())
+        for scope in reversed(scopes):
+            await elsewhere(scope.close)
+        closed.set()
+        await task
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
 async def test_what_follows_a_scope_closed_elsewhere_has_the_scope_below_as_parent(
     elsewhere: Callable[[Close], Awaitable[None]], recorder: Recorder
 ) -> None:
@@ -730,6 +749,24 @@ async def test_a_scope_that_a_task_closes_beneath_its_own_waits_for_that(manager
         assert manager.active is outer
 
 
+async def test_a_scope_that_waits_is_still_active_where_it_was_inherited(manager: ContextVarsScopeManager) -> None:
+    waits, seen = asyncio.Event(), asyncio.Event()
+
+    async def closes(scope: Scope) -> None:
+        with manager.activate(CountingSpan(), True):
+            scope.close()
+            waits.set()
+            await asyncio.wait_for(seen.wait(), 10)
+
+    async def inherits(scope: Scope) -> None:
+        await asyncio.wait_for(waits.wait(), 10)
+        assert manager.active is scope
+        seen.set()
+
+    scope = manager.activate(CountingSpan(), True)
+    await asyncio.gather(closes(scope), inherits(scope))
+
+
 def test_a_scope_closed_within_no_parent_scope_is_finished_when_that_ends(manager: ContextVarsScopeManager) -> None:
     span = CountingSpan()
     with manager.activate(CountingSpan("outer"), True) as outer:
@@ -888,6 +925,17 @@ async def test_a_no_parent_scope_in_a_generator_may_be_closed_elsewhere(
             assert manager.active is scope
 
     await asyncio.create_task(consumer())
+
+
+async def test_a_task_may_end_the_no_parent_scope_that_it_inherited(manager: ContextVarsScopeManager) -> None:
+    async def task(cut: contextlib.ExitStack, scope: Scope) -> None:
+        assert manager.active is None
+        cut.close()
+        assert manager.active is scope
+
+    with manager.activate(CountingSpan(), True) as scope, contextlib.ExitStack() as cut:
+        cut.enter_context(no_parent_scope())
+        await asyncio.create_task(task(cut, scope))
 
 
 async def test_a_no_parent_scope_in_an_async_generator_may_be_closed_late_by_the_event_loop(

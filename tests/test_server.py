@@ -260,15 +260,31 @@ class StrictTracer(KeepingTracer):
         return super().extract(format, carrier)
 
 
-@pytest.mark.parametrize(("headers", "logged"), [({}, []), (GARBAGE["half"], [SpanContextCorruptedException])])
+class PickyTracer(KeepingTracer):
+    """Fails in another way for headers that are not there."""
+
+    def extract(self, format: Any, carrier: Any) -> Any:  # noqa: A002
+        return super().extract(format, {"ot-tracer-traceid": carrier["ot-tracer-traceid"]})
+
+
+@pytest.mark.parametrize(
+    ("make_tracer", "headers", "logged"),
+    [
+        (StrictTracer, {}, []),
+        (StrictTracer, GARBAGE["half"], [SpanContextCorruptedException]),
+        (PickyTracer, {}, [KeyError]),
+        (PickyTracer, GARBAGE["half"], [SpanContextCorruptedException]),
+    ],
+)
 async def test_corrupted_headers_are_logged_and_absent_ones_are_not(
+    make_tracer: Callable[[], KeepingTracer],
     headers: dict[str, str],
     logged: list[type[Exception]],
     servers: Servers,
     client: AsyncHTTPClient,
     reports: list[Any],
 ) -> None:
-    tracer = StrictTracer()
+    tracer = make_tracer()
     init_tracing(tracer, trace_client=False)
     await client.fetch(servers.start(Application([("/", Hello)])), headers=headers)
     assert [record.exc_info[0] for record in reports] == logged
