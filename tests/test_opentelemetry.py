@@ -22,14 +22,17 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
-from opentelemetry.propagate import get_global_textmap, set_global_textmap
+from opentelemetry.propagate import get_global_textmap, inject, set_global_textmap
 from opentelemetry.propagators.b3 import B3MultiFormat
+from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentracing import Format, UnsupportedFormatException, child_of, follows_from
+from opentracing.mocktracer import MockTracer
 from serving import until
 from support import Servers
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
@@ -124,6 +127,21 @@ def test_the_error_tag_is_the_status(otel: OpenTelemetry, value: object, status:
     assert otel.only().attributes.get("error.type") == ("_OTHER" if status is StatusCode.ERROR else None)
 
 
+@pytest.mark.parametrize("how", ["tag", "log"])
+def test_an_error_counts_that_comes_after_the_tag_said_that_there_is_none(otel: OpenTelemetry, how: str) -> None:
+    with otel.tracer.start_span("work", tags={"error": False}) as span:
+        if how == "tag":
+            span.set_tag("error", True)
+        else:
+            span.log_kv({"event": "error", "message": "no"})
+    assert otel.only().status.status_code is StatusCode.ERROR
+
+
+def test_that_it_was_no_error_counts_where_it_is_the_last_word(otel: OpenTelemetry) -> None:
+    otel.tracer.start_span("work", tags={"error": True}).set_tag("error", False).finish()
+    assert otel.only().status.status_code is StatusCode.OK
+
+
 def test_a_span_that_never_failed_has_no_status(otel: OpenTelemetry) -> None:
     otel.tracer.start_span("work").finish()
     assert otel.only().status.status_code is StatusCode.UNSET
@@ -208,7 +226,7 @@ class Shop(RequestHandler):
         if item == "broken":
             raise KeyError("no stock")
         if item == "database":
-            with sqlite3.connect(":memory:") as database:
+            with contextlib.closing(sqlite3.connect(":memory:")) as database:
                 database.cursor().execute("SELECT 1")
         elif item == "httpx":
             async with httpx.AsyncClient() as client:
@@ -420,6 +438,34 @@ def test_baggage_of_opentelemetry_goes_along(otel: OpenTelemetry) -> None:
         context.detach(token)
 
 
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_baggage_set_on_the_active_span_goes_with_opentelemetrys_own_requests(otel: OpenTelemetry, whose: str) -> None:
+    started = otel.tracer.start_active_span("a")
+    with started, otel.provider.get_tracer("app").start_as_current_span("b") if whose == "theirs" else started:
+        otel.tracer.active_span.set_baggage_item("user", "ada")
+        otel.tracer.start_span("not active").set_baggage_item("other", "x")
+        carrier: dict[str, str] = {}
+        inject(carrier)
+        assert carrier["baggage"] == "user=ada"
+    assert baggage.get_all() == {}
+
+
+@pytest.mark.parametrize(
+    "parent", [opentracing.Tracer().start_span("no-op"), MockTracer().start_span("other"), opentracing.SpanContext()]
+)
+def test_a_parent_of_another_tracer_is_none(otel: OpenTelemetry, parent: Any) -> None:
+    context = parent.context if isinstance(parent, opentracing.Span) else parent
+    for started in (
+        otel.tracer.start_span("work", child_of=parent),
+        otel.tracer.start_span("work", references=[follows_from(context)]),
+    ):
+        started.finish()
+    carrier: dict[str, str] = {}
+    otel.tracer.inject(context, Format.HTTP_HEADERS, carrier)
+    assert [(span.parent, span.links) for span in otel.finished] == [(None, ())] * 2
+    assert not carrier
+
+
 def test_baggage_arrives_without_a_trace(otel: OpenTelemetry) -> None:
     found = otel.tracer.extract(Format.HTTP_HEADERS, {"Baggage": "user=ada"})
     assert found is not None
@@ -466,6 +512,19 @@ def test_what_another_propagator_reads_and_writes_is_up_to_opentelemetry(otel: O
     assert set(carrier) == {"x-b3-traceid", "x-b3-spanid", "x-b3-sampled"}
     assert found is not None
     assert found.unwrap().span_id == span.unwrap().get_span_context().span_id
+
+
+class Shouting(TraceContextTextMapPropagator):
+    """Asks for names in capitals, as that of AWS X-Ray does."""
+
+    def extract(self, carrier: Any, context: Any = None, getter: Any = default_getter) -> Any:
+        found = getter.get(carrier, "TRACEPARENT")
+        return super().extract({"traceparent": found[0]} if found else {}, context)
+
+
+def test_a_propagator_may_ask_for_names_in_any_case(otel: OpenTelemetry) -> None:
+    with propagator(Shouting()):
+        assert otel.tracer.extract(Format.HTTP_HEADERS, {"Traceparent": TRACEPARENT}) is not None
 
 
 def test_a_carrier_without_a_trace_gives_none_even_in_a_span(otel: OpenTelemetry) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import tornado
+import wrapt
 from hypothesis import given
 from hypothesis import strategies as st
 from serving import Connection, connection, settled
@@ -575,3 +576,38 @@ async def test_a_fetch_in_flight_when_tracing_is_removed_gets_its_answer_and_its
     assert (await fetching).body == b"done"
     (span,) = await settled(each_recorder)
     assert (span.name, span.status) == ("GET", 200)
+
+
+class Answers(RequestHandler):
+    async def get(self) -> None:
+        await asyncio.sleep(0)
+        self.write("answer")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(RequestHandler, "_execute"), (RequestHandler, "finish"), (AsyncHTTPClient, "fetch")]
+)
+async def test_what_wrapt_put_there_before_is_called_as_it_was(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient, owner: Any, name: str
+) -> None:
+    """Other instrumentations patch with it; it takes what is called by way of ``__dict__`` for a plain function."""
+    seen: list[object] = []
+
+    def around(wrapped: Any, instance: object, args: Any, kwargs: Any) -> Any:
+        seen.append(instance)
+        return wrapped(*args, **kwargs)
+
+    original = owner.__dict__[name]
+    wrapt.wrap_function_wrapper(owner, name, around)
+    theirs = owner.__dict__[name]
+    try:
+        init_tracing(recorder.tracer)
+        response = await client.fetch(servers.start(Application([("/", Answers)])))
+        assert response.body == b"answer"
+        assert len(await settled(recorder, 2)) == 2
+        remove_tracing()
+        assert owner.__dict__[name] is theirs
+    finally:
+        setattr(owner, name, original)
+    assert seen
+    assert all(isinstance(instance, owner) for instance in seen)

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import json
 import threading
+import time
 import weakref
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,10 +20,10 @@ from serving import until
 from support import Servers
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.web import Application, RequestHandler
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClosedError, websocket_connect
 
 from tornado_opentracing import ContextVarsScopeManager, init_tracing
-from tornado_opentracing.viewer import RecordingTracer, _pages, _tree, format_trace, viewer_routes
+from tornado_opentracing.viewer import RecordingTracer, _handlers, _pages, _tree, format_trace, viewer_routes
 from tornado_opentracing.viewer._handlers import _HEADERS
 
 PREFIX = "/-/traces"
@@ -157,6 +159,32 @@ async def test_memory_stays_within_its_bound(servers: Servers) -> None:
     assert len(tracer.traces()) == 20
 
 
+def test_baggage_of_others_takes_no_more_memory_than_w3c_allows(tracer: RecordingTracer) -> None:
+    traceparent = f"00-{1:032x}-{1:016x}-01"
+    for header in ("a=" + "x" * 100_000, ",".join(f"{number}=x" for number in range(1000))):
+        found: Any = tracer.extract(Format.HTTP_HEADERS, {"traceparent": traceparent, "baggage": header})
+        assert len(found.baggage) <= 180
+        assert sum(map(len, [*found.baggage, *found.baggage.values()])) <= 8192
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [time.time_ns(), float("nan"), float("inf"), -1, "now", Decimal(1), 10**5000],
+    ids=["nanoseconds", "nan", "infinite", "negative", "text", "decimal", "huge"],
+)
+async def test_a_span_with_an_odd_time_is_shown_all_the_same(
+    servers: Servers, tracer: RecordingTracer, moment: Any
+) -> None:
+    url = serve(servers, tracer)
+    span = tracer.start_span(start_time=moment).set_tag("number", 2**63).set_operation_name("\ud800")
+    span.set_baggage_item("k", "\ud800").log_kv({"event": "x"}, moment).finish(moment)
+    trace = tracer.traces()[0]
+    for path in ["", f"/{trace.trace_id:x}", f"/{trace.trace_id:x}.json"]:
+        response = await get(f"{url}{PREFIX}{path}")
+        assert response.code == 200
+    assert json.loads(response.body)["spans"][0]["tags"] == {"number": str(2**63)}
+
+
 def test_services_of_one_process_record_into_the_same_traces(tracer: RecordingTracer) -> None:
     stock = tracer.for_service("stock")
     with tracer.start_active_span("page") as scope:
@@ -264,6 +292,16 @@ def test_what_only_follows_from_a_span_did_not_hold_it_up(tracer: RecordingTrace
     assert (first.critical, second.critical) == ([(1, 3)], [])
 
 
+def test_parents_of_each_other_are_shown_all_the_same() -> None:
+    """Two ``MockTracer``s count alike, so that what one brings may seem to come from the other's own spans."""
+    made: list[Any] = [MockTracer().start_span(str(number), start_time=number) for number in range(4)]
+    for span, span_id, parent_id in zip(made, [1, 2, 3, 4], [3, 1, 2, None], strict=True):
+        span.context.span_id, span.parent_id = span_id, parent_id
+        span.finish()
+    tree = _tree.build(made)
+    assert sorted(node.span.operation_name for node in tree.nodes) == ["0", "1", "2", "3"]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=30))
 def test_the_critical_path_covers_the_first_span_without_overlap(drawn: list[tuple[int, float, float]]) -> None:
@@ -353,16 +391,52 @@ async def test_every_answer_forbids_what_the_pages_do_not_need(servers: Servers,
         assert "Set-Cookie" not in response.headers
 
 
-@pytest.mark.parametrize("prefix", ["traces", "/", "", "/a/", "/a?b", "//a"])
+@pytest.mark.parametrize("prefix", ["/träces", "/my traces", '/a"b', "traces", "/", "", "/a/", "/a?b", "//a"])
 def test_a_prefix_that_is_no_path_is_refused(tracer: RecordingTracer, prefix: str) -> None:
     with pytest.raises(ValueError, match="prefix"):
         viewer_routes(tracer, prefix)
 
 
-def test_an_allow_that_cannot_be_asked_is_refused(tracer: RecordingTracer) -> None:
-    allow: Any = True
+async def says_no(_: Any) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("allow", [True, says_no])
+def test_an_allow_that_cannot_be_asked_is_refused(tracer: RecordingTracer, allow: Any) -> None:
     with pytest.raises(TypeError, match="allow"):
         viewer_routes(tracer, allow=allow)
+
+
+def test_another_tracer_is_refused() -> None:
+    other: Any = MockTracer()
+    with pytest.raises(TypeError, match="tracer"):
+        viewer_routes(other)
+
+
+@pytest.mark.parametrize("path", ["", "/live", "/static/viewer.js"])
+async def test_an_allow_that_answers_with_a_coroutine_or_raises_lets_nobody_in(
+    servers: Servers, tracer: RecordingTracer, path: str
+) -> None:
+    for allow in (lambda _: asyncio.ensure_future(says_no(_)), lambda _: 1 / 0):
+        url = serve(servers, tracer, allow=allow)
+        response = await get(f"{url}{PREFIX}{path}")
+        assert (response.code, response.body) == (500, b"The trace viewer failed.\n")
+
+
+@pytest.mark.parametrize(("host", "code"), [("evil.example", 403), ("shop.localhost:1", 200), ("[::1]:1", 200)])
+async def test_a_page_of_elsewhere_cannot_have_a_name_of_its_own_lead_here(
+    servers: Servers,
+    tracer: RecordingTracer,
+    host: str,
+    code: int,
+    caplog: pytest.LogCaptureFixture,
+    reports: list[Any],
+) -> None:
+    response = await get(f"{serve(servers, tracer)}{PREFIX}", headers={"Host": host})
+    assert response.code == code
+    assert len(reports) == (code == 403)
+    guarded = serve(servers, tracer, allow=lambda _: True)
+    assert (await get(f"{guarded}{PREFIX}", headers={"Host": host})).code == 200
 
 
 async def test_the_viewers_own_requests_are_not_traced(servers: Servers, tracer: RecordingTracer) -> None:
@@ -455,3 +529,53 @@ async def test_the_list_is_live(servers: Servers, tracer: RecordingTracer) -> No
     rows = str(await asyncio.wait_for(connection.read_message(), 10))
     assert (rows.count("<tr"), ">wanted</a>" in rows) == (1, True)
     connection.close()
+
+
+async def test_a_client_that_does_not_read_is_not_written_to(
+    servers: Servers, tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[asyncio.Future[None]] = []
+
+    def write_message(self: Any, message: str) -> asyncio.Future[None]:
+        written.append(asyncio.get_running_loop().create_future())
+        return written[-1]
+
+    monkeypatch.setattr(_handlers, "_LIVE_INTERVAL_MS", 5)
+    monkeypatch.setattr(_handlers._Live, "write_message", write_message)
+    connection = await websocket_connect(serve(servers, tracer).replace("http", "ws") + f"{PREFIX}/live")
+    await until(lambda: written)
+    for _ in range(3):
+        tracer.start_span("work").finish()
+        await asyncio.sleep(0.02)
+    assert len(written) == 1
+    written[0].set_exception(WebSocketClosedError())
+    await until(lambda: len(written) == 2)
+    written[1].cancel()
+    connection.close()
+
+
+def test_the_list_looks_again_at_what_may_have_changed_and_at_nothing_else(
+    tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    original = _pages.summary_of
+
+    def summary_of(trace: Any) -> _pages.Summary:
+        looked_at.append(trace.trace_id)
+        return original(trace)
+
+    monkeypatch.setattr(_pages, "summary_of", summary_of)
+    known: dict[int, _pages.Summary] = {}
+
+    def names() -> list[str]:
+        looked_at.clear()
+        return [summary.operation for summary in _pages.summaries(tracer.traces(), _pages.Filter(), known)]
+
+    over, running = tracer.start_span("over"), tracer.start_span("running")
+    over.finish()
+    assert (names(), len(looked_at)) == (["running", "over"], 2)
+    assert (names(), looked_at) == (["running", "over"], [running.context.trace_id])
+    running.finish()
+    tracer.start_span("more", child_of=over).finish()
+    assert (names(), len(looked_at)) == (["running", "over"], 2)
+    assert (names(), looked_at) == (["running", "over"], [])

@@ -11,10 +11,12 @@ Wrap = Callable[[Callable[..., Any], "Layer"], Callable[..., Any]]
 class Layer:
     """One replacement in place. While it is not ``enabled`` it does nothing but call what it replaced."""
 
-    def __init__(self, original: Callable[..., Any], wrap: Wrap) -> None:
+    def __init__(self, owner: type, name: str, wrap: Wrap) -> None:
         self.enabled = True
-        self.original = original
-        self.replacement = wrap(original, self)
+        self.original = owner.__dict__[name]
+        # Looked up on the class: a wrapper of the library wrapt, as other instrumentations put there, takes a call of
+        # what is in __dict__ for that of a plain function, and ``self`` for its first argument.
+        self.replacement = wrap(getattr(owner, name), self)
 
 
 class Patch:
@@ -47,7 +49,7 @@ class Patch:
         if self.applied:
             return
         self.remove()
-        layer = Layer(self.owner.__dict__[self.name], self.wrap)
+        layer = Layer(self.owner, self.name, self.wrap)
         self._layers.append(layer)
         setattr(self.owner, self.name, layer.replacement)
 

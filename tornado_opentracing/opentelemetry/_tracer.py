@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import opentracing
 from opentelemetry import baggage, trace
+from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.propagate import get_global_textmap
+from opentelemetry.propagators.textmap import DefaultGetter
 from opentelemetry.shim.opentracing_shim import SpanContextShim, SpanShim, TracerShim
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentracing import Format, ReferenceType, UnsupportedFormatException
@@ -41,6 +43,16 @@ class SpanContext(SpanContextShim):
 _NONE = SpanContext(trace.INVALID_SPAN_CONTEXT, Context())
 
 
+class _Getter(DefaultGetter):
+    """Reads a carrier whose names are in lower case; some propagators ask for others."""
+
+    def get(self, carrier: Mapping[str, Any], key: str) -> list[str] | None:
+        return super().get(carrier, key.lower())
+
+
+_GETTER = _Getter()
+
+
 class Span(SpanShim):
     """A span whose tags and logs arrive where OpenTelemetry's back ends look for them."""
 
@@ -49,6 +61,7 @@ class Span(SpanShim):
         self._kind = kind
         self._status_code: object = None
         self._has_error = False
+        self._is_ok = False
 
     def set_operation_name(self, operation_name: str) -> Span:
         """Rename the span."""
@@ -79,7 +92,7 @@ class Span(SpanShim):
             return self
         name, attributes = _attributes.of_log(key_values or {})
         if name == _attributes.EXCEPTION:
-            self._has_error = True
+            self._has_error, self._is_ok = True, False
             self._otel_span.set_status(Status(StatusCode.ERROR, attributes.get("exception.message")))
             self._otel_span.set_attribute("error.type", attributes.get("exception.type", "_OTHER"))
         self._otel_span.add_event(name, attributes, None if timestamp is None else int(timestamp * 1e9))
@@ -88,6 +101,9 @@ class Span(SpanShim):
     def set_baggage_item(self, key: str, value: str) -> Span:
         """Give a baggage item to the children that are yet to start."""
         super().set_baggage_item(key, value)
+        if trace.get_current_span() is self._otel_span:
+            # For OpenTelemetry's own propagation too; what made the span active takes it away with the span.
+            otel.attach(baggage.set_baggage(key, value))
         return self
 
     def finish(self, finish_time: float | None = None) -> None:
@@ -96,12 +112,17 @@ class Span(SpanShim):
         :param finish_time: the end, in seconds since the epoch; now if it is ``None``.
         """
         if self._otel_span.is_recording():
+            if self._is_ok:
+                # Not before: OpenTelemetry takes no other status after this one.
+                self._otel_span.set_status(StatusCode.OK)
             super().finish(finish_time)
 
     def _set_error(self, value: object) -> None:
         if str(value).lower() in ("", "0", "false", "none"):
-            self._otel_span.set_status(StatusCode.OK)
-        elif not self._has_error:
+            self._is_ok = True
+            return
+        self._is_ok = False
+        if not self._has_error:
             self._has_error = True
             self._otel_span.set_status(StatusCode.ERROR)
             self._otel_span.set_attribute("error.type", _attributes.text(self._status_code or "_OTHER"))
@@ -144,7 +165,7 @@ class Tracer(TracerShim):
 
         :param start_time: the start, in seconds since the epoch; now if it is ``None``.
         """
-        links: list[Any] = list(references or ())
+        links: list[Any] = [link for link in references or () if isinstance(link.referenced_context, SpanContextShim)]
         if child_of is None and links:
             first = next((link for link in links if link.type == ReferenceType.CHILD_OF), links[0])
             child_of = first.referenced_context
@@ -152,7 +173,7 @@ class Tracer(TracerShim):
                 links.remove(first)
         parent = _NONE if child_of is None and ignore_active_span else self._context_of(child_of)
         attributes = dict(tags or {})
-        kind = _attributes.KINDS.get(attributes.get(SPAN_KIND, ""))
+        kind = _attributes.KINDS.get(str(attributes.get(SPAN_KIND)))
         if kind is not None:
             del attributes[SPAN_KIND]
         error = attributes.pop(ERROR, None)
@@ -189,7 +210,7 @@ class Tracer(TracerShim):
         """
         self._check(format)
         # An empty context to begin with: the propagator of baggage would take the current one.
-        found = get_global_textmap().extract({name.lower(): carrier[name] for name in carrier}, Context())
+        found = get_global_textmap().extract({name.lower(): carrier[name] for name in carrier}, Context(), _GETTER)
         context, items = trace.get_current_span(found).get_span_context(), baggage.get_all(found)
         return SpanContext(context, with_baggage(Context(), items)) if context.is_valid or items else None
 
@@ -216,7 +237,8 @@ class Tracer(TracerShim):
             # Items may have been set on the span since it became active.
             return SpanContext(span.context.unwrap(), with_baggage(Context(), {**items, **span.context.baggage}))
         context: Any = parent.context if isinstance(parent, opentracing.Span) else parent
-        return cast("SpanContextShim", context)
+        # Of a tracer that does nothing, or of another kind, there is nothing to go on with.
+        return context if isinstance(context, SpanContextShim) else _NONE
 
     def _check(self, format: object) -> None:  # noqa: A002
         if format not in (Format.TEXT_MAP, Format.HTTP_HEADERS):

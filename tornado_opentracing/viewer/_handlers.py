@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import ipaddress
 import json
 import logging
 import math
@@ -20,11 +22,12 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from tornado_opentracing import _server
 from tornado_opentracing._config import process
 from tornado_opentracing.viewer import _pages
+from tornado_opentracing.viewer._recording import RecordingTracer
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing.viewer._recording import RecordingTracer, Trace
+    from tornado_opentracing.viewer._recording import Trace
 
 logger = logging.getLogger("tornado_opentracing")
 
@@ -53,12 +56,16 @@ def viewer_routes(
     :param allow: ``allow(request)`` says who may see the traces; it is asked for each request. Without it, all who can
         reach the Application may, where its setting ``debug`` is true, and nobody where it is not.
     :raises ValueError: for a prefix that does not begin with a slash, or ends with one.
-    :raises TypeError: for an ``allow`` that cannot be called.
+    :raises TypeError: for an ``allow`` that cannot be called or is a coroutine, or a tracer of another kind.
     """
-    if not re.fullmatch(r"(/[^/?#]+)+", prefix):
+    if not re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", prefix):
         raise ValueError(f"prefix must be a path like /-/traces, not {prefix!r}")
     if allow is not None and not callable(allow):
         raise TypeError(f"allow must be callable, not {allow!r}")
+    if inspect.iscoroutinefunction(allow):
+        raise TypeError(f"allow must be a plain function, not the coroutine {allow!r}")
+    if not isinstance(tracer, RecordingTracer):
+        raise TypeError(f"tracer must be a RecordingTracer, not {tracer!r}")
     options = {"tracer": tracer, "prefix": prefix, "allow": allow}
     path = re.escape(prefix)
     return [
@@ -80,6 +87,15 @@ class _Untraced(PathMatches):
         return found
 
 
+def _cannot_be_rebound(host: str) -> bool:
+    """Whether no page of elsewhere can have this host: its name would have to lead here, by a DNS of its own."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return True
+
+
 class _Page(RequestHandler):
     def initialize(
         self, tracer: RecordingTracer, prefix: str, allow: Callable[[HTTPServerRequest], object] | None, **_: Any
@@ -96,8 +112,15 @@ class _Page(RequestHandler):
         if self.allow is None and not self.settings.get("debug"):
             logger.warning("the trace viewer is closed: outside of debug mode, viewer_routes needs allow=")
             raise HTTPError(403)
-        if self.allow is not None and not self.allow(self.request):
+        if self.allow is None and not _cannot_be_rebound(self.request.host_name):
+            logger.warning("the trace viewer is closed to hosts by name, unless viewer_routes has allow=")
             raise HTTPError(403)
+        if self.allow is not None:
+            may = self.allow(self.request)
+            if inspect.isawaitable(may):  # which is true, whatever it would say
+                raise TypeError("allow must answer at once, not with an awaitable")
+            if not may:
+                raise HTTPError(403)
 
     def write_error(self, status_code: int, **_: Any) -> None:
         texts = {403: "The trace viewer is not open to you.", 404: "There is no such trace, or no longer."}
@@ -119,8 +142,8 @@ class _Page(RequestHandler):
             min_ms if math.isfinite(min_ms) else 0.0,
         )
 
-    def listed(self) -> list[_pages.Summary]:
-        return _pages.summaries(self.tracer.traces(), self.wanted())[:_MOST_LISTED]
+    def listed(self, known: dict[int, _pages.Summary] | None = None) -> list[_pages.Summary]:
+        return _pages.summaries(self.tracer.traces(), self.wanted(), known)[:_MOST_LISTED]
 
     def trace(self, trace_id: str) -> Trace:
         trace = self.tracer.trace(int(trace_id, 16))
@@ -172,21 +195,25 @@ class _Live(_Page, WebSocketHandler):
     def open(self) -> None:
         self._version = self.tracer.version
         self._sent = b""
+        self._sending: Any = None
+        self._known: dict[int, _pages.Summary] = {}
         self._check = PeriodicCallback(self._send_if_changed, _LIVE_INTERVAL_MS)
         self._check.start()
         self._send()
 
     def _send_if_changed(self) -> None:
-        if self.tracer.version != self._version:
+        # What a client has not read yet is not added to.
+        if self.tracer.version != self._version and (self._sending is None or self._sending.done()):
             self._version = self.tracer.version
             self._send()
 
     def _send(self) -> None:
-        found = _TEMPLATES.load("rows.html").generate(prefix=self.prefix, traces=self.listed())
+        found = _TEMPLATES.load("rows.html").generate(prefix=self.prefix, traces=self.listed(self._known))
         if found != self._sent:
             self._sent = found
             with contextlib.suppress(WebSocketClosedError):
-                self.write_message(found.decode())
+                self._sending = self.write_message(found.decode())
+                self._sending.add_done_callback(lambda sending: sending.cancelled() or sending.exception())
 
     def on_message(self, message: str | bytes) -> None:
         """Nothing is expected."""

@@ -56,9 +56,22 @@ class Filter:
         )
 
 
-def summaries(traces: Iterable[Trace], wanted: Filter) -> list[Summary]:
-    """The traces that a filter admits, in their order."""
-    return [summary for summary in map(summary_of, traces) if wanted.admits(summary)]
+def summaries(traces: Iterable[Trace], wanted: Filter, known: dict[int, Summary] | None = None) -> list[Summary]:
+    """The traces that a filter admits, in their order.
+
+    :param known: those of a call before, which spares the work for traces that are over; it is replaced.
+    """
+    before = dict(known or {})
+    found: dict[int, Summary] = {}
+    for trace in traces:
+        summary = before.get(trace.trace_id)
+        if summary is None or summary.is_open or (summary.spans, summary.dropped) != (len(trace.spans), trace.dropped):
+            summary = summary_of(trace)
+        found[trace.trace_id] = summary
+    if known is not None:
+        known.clear()
+        known.update(found)
+    return [summary for summary in found.values() if wanted.admits(summary)]
 
 
 def summary_of(trace: Trace) -> Summary:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import random
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -23,12 +24,29 @@ _MOST_TAGS = 100
 _MOST_LOGS = 100
 _LONGEST_VALUE = 10_000
 
+_YEAR_10000 = 253402300800
+_LARGEST_EXACT_INT = 2**53  # in JavaScript
+
 
 class RecordedSpan(MockSpan):
     """A span that keeps no objects of the application's alive."""
 
     tags: dict[str, Any]
     references: tuple[tuple[str, int], ...] = ()
+
+    def set_operation_name(self, operation_name: str) -> RecordedSpan:
+        """Rename the span."""
+        super().set_operation_name(_text(operation_name))
+        return self
+
+    def set_baggage_item(self, key: str, value: str) -> RecordedSpan:
+        """Give a baggage item to the children that are yet to start."""
+        super().set_baggage_item(_text(key), _text(value))
+        return self
+
+    def finish(self, finish_time: float | None = None) -> None:
+        """End the span; now, if the time is none that could be shown."""
+        super().finish(_moment(finish_time))
 
     def set_tag(self, key: str, value: Any) -> RecordedSpan:
         """Keep a tag, as text if it is neither a number nor a truth value."""
@@ -43,7 +61,7 @@ class RecordedSpan(MockSpan):
             fields = dict(list(key_values.items())[:_MOST_TAGS])
             if isinstance(error, BaseException) and "stack" not in fields:
                 fields["stack"] = _spans.format_exception(error)
-            super().log_kv({_text(name): _kept(value) for name, value in fields.items()}, timestamp)
+            super().log_kv({_text(name): _kept(value) for name, value in fields.items()}, _moment(timestamp))
         return self
 
     @property
@@ -149,8 +167,8 @@ class RecordingTracer(MockTracer):
         ignore_active_span: bool = False,
     ) -> RecordedSpan:
         """Start a span; see :meth:`opentracing.Tracer.start_span`."""
-        made = super().start_span(operation_name, child_of, references, None, start_time, ignore_active_span)
-        span = RecordedSpan(self, _text(operation_name), made.context, made.parent_id, None, made.start_time)
+        made = super().start_span(operation_name, child_of, references, None, _moment(start_time), ignore_active_span)
+        span = RecordedSpan(self, _text(operation_name or ""), made.context, made.parent_id, None, made.start_time)
         if child_of is None:
             linked: list[Any] = list(references or ())
             span.references = tuple((link.type, link.referenced_context.span_id) for link in linked)
@@ -190,7 +208,15 @@ class RecordingTracer(MockTracer):
 def _kept(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)  # JSON has no others
+    if isinstance(value, int) and abs(value) > _LARGEST_EXACT_INT:
+        return _text(value)
     return value if isinstance(value, (bool, int)) else _text(value)
+
+
+def _moment(value: Any) -> float:
+    """A time in seconds since the epoch; now, where it is none: one in nanoseconds, say."""
+    is_time = isinstance(value, (int, float)) and 0 <= value < _YEAR_10000
+    return float(value) if is_time else time.time()
 
 
 def _text(value: Any) -> str:

@@ -70,8 +70,11 @@ def build(spans: Iterable[Any], now: float | None = None) -> Tree:
 
     nodes: list[Node] = []
     waiting: list[tuple[Any, int, tuple[bool, ...], Node | None]]
-    waiting = [(span, 0, (), None) for span in reversed(below[None])]
-    while waiting:
+    waiting = [(span, 0, (), None) for span in reversed(below.pop(None, []))]
+    while waiting or below:
+        if not waiting:
+            # Parents of each other: what two MockTracers count may have the same numbers.
+            waiting = [(span, 0, (), None) for span in reversed(below.pop(next(iter(below))))]
         span, depth, lasts, parent_node = waiting.pop()
         node = Node(span, depth, span.start_time, _end_of(span, now), lasts)
         nodes.append(node)
