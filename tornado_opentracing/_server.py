@@ -102,7 +102,11 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
     if getattr(request, _ASKED, None) == asked:
         return False
     setattr(request, _ASKED, asked)
-    is_wanted = not any(pattern.fullmatch(request.path) for pattern in options.excluded_paths)
+    is_wanted = True
+    for pattern in options.excluded_paths:
+        if pattern.fullmatch(request.path):
+            is_wanted = False
+            break
     if is_wanted and options.request_filter is not None:
         try:
             is_wanted = options.request_filter(request) is not False
@@ -394,13 +398,14 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
+        excluded = None
         if (config.filters_requests or request_span(self.request) is not None) and excludes(config, self.request):
-            config = config.untraced
+            config, excluded = config.untraced, request_span(self.request)
         # A connection inherits the context in which listen() was called, which may be another Application's.
         if config is process.tracing and within.get()[0] is None:
             return _construct_and_execute(config, self)
         # The handler's task inherits this; a request that is traced by nobody needs no more.
-        token = within.set((config, None, None))
+        token = within.set((config, excluded, innermost_cut.get()))
         try:
             return _construct_and_execute(config, self)
         finally:

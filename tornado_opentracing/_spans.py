@@ -6,6 +6,7 @@ the application.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import sys
@@ -215,7 +216,7 @@ def _raises_for_absence(tracer: Tracer) -> bool:
 
 
 # What Tornado and HTTP allow in a header; anything else would make the application's own message fail.
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_is_header_name = functools.lru_cache(maxsize=256)(re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 # Baggage that somebody sent goes on with every fetch: more of it than that, the limit of W3C's Baggage, could make a
 # message too large for whoever receives it.
@@ -234,7 +235,7 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> Non
     for name, value in carrier.items():
         # One by one: a baggage item that HTTP cannot carry must not cost the trace its continuation.
         try:
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            if not _is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
                 raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
             if len(name) + len(value) > room:
                 raise ValueError(f"the tracer's header {name!r} does not fit into the {_MOST_INJECTED} bytes there are")
