@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import sys
 
 import nox
 
@@ -87,6 +88,21 @@ def tornado_suite(session: nox.Session, tornado: str) -> None:
     """Run Tornado's own tests bare and traced, and compare; ``-- tornado.test.web_test`` runs a part of them."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
     session.run("python", "tests/tornado_suite/run.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def bench(session: nox.Session) -> None:
+    """Compare what tracing costs with bare Tornado's and with others' cost; ``-- --measure instructions`` is quick."""
+    sys.path.append("benchmarks")
+    import contenders  # noqa: PLC0415 - whoever runs another session needs none of it
+
+    session.install(*nox.project.dependency_groups(PYPROJECT, "bench"), contenders.TORNADO, "uv")
+    directory = session.cache_dir / "bench"
+    for name, packages in contenders.ENVIRONMENTS.items():
+        environment = str(directory / name)
+        session.run("uv", "venv", "--clear", "--python=3.11", environment)
+        session.run("uv", "pip", "install", f"--python={environment}", contenders.TORNADO, *packages)
+    session.run("python", "benchmarks/bench.py", "--environments", str(directory), *session.posargs)
 
 
 @nox.session

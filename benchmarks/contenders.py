@@ -1,0 +1,195 @@
+"""Who is compared: bare Tornado, tracing written by hand, this package, and its peers; none sends anything anywhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tornado.web import Application
+
+TORNADO = "tornado==6.6.1"
+#: What is installed into each environment, beside Tornado.
+ENVIRONMENTS: Mapping[str, list[str]] = {
+    "ours": [".", "opentelemetry-sdk==1.45.1", "opentelemetry-opentracing-shim==0.66b1"],
+    "opentelemetry": ["opentelemetry-sdk==1.45.1", "opentelemetry-instrumentation-tornado==0.66b1"],
+    "datadog": ["ddtrace==4.16.0"],
+    "elastic": ["elastic-apm==6.26.2"],
+    "sentry": ["sentry-sdk==2.75.0"],
+}
+
+
+@dataclass
+class Tracing:
+    """A way of tracing, switched on in this process."""
+
+    #: An OpenTracing tracer to trace with by hand.
+    by_hand: Any = None
+    #: An OpenTracing tracer whose scope manager is measured.
+    tracer: Any = None
+    #: Opens a span within which a child's work is done.
+    child: Callable[[], AbstractContextManager[object]] | None = None
+    #: Switches it on with other options.
+    configure: Callable[..., None] | None = None
+    #: Decorates a single method of a handler.
+    decorate: Callable[[Any], Any] | None = None
+    #: What an Application needs to be traced.
+    equip: Callable[[Application], object] = lambda _: None
+    #: Forgets the spans that the tracer keeps.
+    reset: Callable[[], None] = lambda: None
+    settings: dict[str, Any] = field(default_factory=dict)
+    is_bare: bool = False
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of tracing, in its environment."""
+
+    name: str
+    environment: str
+    switch_on: Callable[[], Tracing]
+
+
+def of_noop() -> Any:
+    import opentracing
+
+    from tornado_opentracing import ContextVarsScopeManager
+
+    return opentracing.Tracer(ContextVarsScopeManager())
+
+
+def of_mock() -> Any:
+    from opentracing.mocktracer import MockTracer
+
+    from tornado_opentracing import ContextVarsScopeManager
+
+    return MockTracer(ContextVarsScopeManager())
+
+
+def of_mock_with_opentracings_scopes() -> Any:
+    from opentracing.mocktracer import MockTracer
+    from opentracing.scope_managers.contextvars import ContextVarsScopeManager
+
+    return MockTracer(ContextVarsScopeManager())
+
+
+def of_bridge() -> Any:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tornado_opentracing.opentelemetry import create_tracer
+
+    return create_tracer(TracerProvider())
+
+
+def of_shim() -> Any:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.shim.opentracing_shim import create_tracer
+
+    return create_tracer(TracerProvider())
+
+
+def by_hand(make_tracer: Callable[[], Any]) -> Tracing:
+    tracer = make_tracer()
+    return Tracing(by_hand=tracer, tracer=tracer, **_opentracing(tracer))
+
+
+def ours(make_tracer: Callable[[], Any]) -> Tracing:
+    from tornado_opentracing import init_tracing, trace
+
+    tracer = make_tracer()
+    init_tracing(tracer)
+    configure = functools.partial(init_tracing, tracer)
+    return Tracing(tracer=tracer, configure=configure, decorate=trace, **_opentracing(tracer))
+
+
+def _opentracing(tracer: Any) -> dict[str, Any]:
+    return {
+        "child": functools.partial(tracer.start_active_span, "child"),
+        "reset": getattr(tracer, "reset", lambda: None),
+    }
+
+
+def opentelemetry(*, sdk: bool) -> Tracing:
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.tornado import TornadoInstrumentor
+
+    if sdk:
+        from opentelemetry.sdk.trace import TracerProvider
+
+        trace.set_tracer_provider(TracerProvider())
+    TornadoInstrumentor().instrument()
+    return Tracing(child=functools.partial(trace.get_tracer("children").start_as_current_span, "child"))
+
+
+def datadog(*, enabled: bool) -> Tracing:
+    import ddtrace
+    from ddtrace.trace import TraceFilter, tracer
+
+    class Drop(TraceFilter):  # type: ignore[misc,unused-ignore]
+        def process_trace(self, trace: Any) -> None:
+            return None
+
+    ddtrace.patch(tornado=True)
+    tracer.configure(trace_processors=[Drop()])
+    tracer.enabled = enabled
+    settings = {"datadog_trace": {"enabled": enabled, "settings": {"FILTERS": [Drop()]}}}
+    return Tracing(child=functools.partial(tracer.trace, "child"), settings=settings)
+
+
+def elastic(*, rate: float) -> Tracing:
+    import elasticapm
+    from elasticapm.contrib.tornado import ElasticAPM
+
+    client = elasticapm.Client(
+        service_name="benchmark", disable_send=True, transaction_sample_rate=rate, central_config=False,
+        cloud_provider="none", metrics_interval="0ms",
+    )  # fmt: skip
+    return Tracing(equip=functools.partial(ElasticAPM, client=client))
+
+
+def sentry(*, rate: float) -> Tracing:
+    import sentry_sdk
+    from sentry_sdk.integrations.tornado import TornadoIntegration
+    from sentry_sdk.transport import Transport
+
+    class Drop(Transport):  # type: ignore[misc,unused-ignore]
+        def capture_envelope(self, envelope: Any) -> None:
+            pass
+
+    sentry_sdk.init(
+        "http://key@localhost/1", transport=Drop(), traces_sample_rate=rate, integrations=[TornadoIntegration()]
+    )
+    return Tracing()
+
+
+NOOP, MOCK, BRIDGE, SHIM = "no-op tracer", "MockTracer", "OpenTelemetry SDK, bridge", "OpenTelemetry SDK, shim"
+_TRACERS = {NOOP: of_noop, MOCK: of_mock, BRIDGE: of_bridge, SHIM: of_shim}
+_partial = functools.partial
+
+BARE = "bare Tornado"
+BY_HAND = "by hand"
+OURS = "tornado_opentracing"
+OPENTELEMETRY = "OpenTelemetry's"
+SCOPES = "opentracing's scopes"
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in [
+        Contender(BARE, "ours", _partial(Tracing, is_bare=True)),
+        *(Contender(f"{BY_HAND}, {name}", "ours", _partial(by_hand, make)) for name, make in _TRACERS.items()),
+        *(Contender(f"{OURS}, {name}", "ours", _partial(ours, make)) for name, make in _TRACERS.items()),
+        Contender(SCOPES, "ours", _partial(by_hand, of_mock_with_opentracings_scopes)),
+        Contender(f"{OPENTELEMETRY}, SDK", "opentelemetry", _partial(opentelemetry, sdk=True)),
+        Contender(f"{OPENTELEMETRY}, API only", "opentelemetry", _partial(opentelemetry, sdk=False)),
+        Contender("Datadog's", "datadog", _partial(datadog, enabled=True)),
+        Contender("Datadog's, off", "datadog", _partial(datadog, enabled=False)),
+        Contender("Elastic's", "elastic", _partial(elastic, rate=1.0)),
+        Contender("Elastic's, rate 0", "elastic", _partial(elastic, rate=0.0)),
+        Contender("Sentry's", "sentry", _partial(sentry, rate=1.0)),
+        Contender("Sentry's, rate 0", "sentry", _partial(sentry, rate=0.0)),
+    ]
+}
