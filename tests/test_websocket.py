@@ -420,6 +420,7 @@ async def test_a_connection_is_traced_by_its_own_application(
         await exchange(opened, "a")
         opened.ping(b"")
         await until(lambda: tasks)
+    await until(lambda: len(tasks) == 2)
     await asyncio.gather(*tasks)
     fetches = [span.path for span in mine.finished if span.kind == "client"]
     assert sorted(fetches) == ["/close", "/message", "/open", "/ping"]
