@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
@@ -82,14 +83,14 @@ class Greeting(RequestHandler):
         self.write("hello")
 
 
-class Guarantees:
+class Guarantees(abc.ABC):
     """Inherit it, say how the tracer is made, and what is wrong in a header that it cannot read."""
 
     corrupt_header: ClassVar[tuple[str, str]]
 
+    @abc.abstractmethod
     def make_recorder(self, **kwargs: Any) -> Recorder:
         """The tracer, with these keywords."""
-        raise NotImplementedError
 
     @pytest.fixture
     def recorder(self) -> Recorder:

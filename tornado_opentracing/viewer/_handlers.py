@@ -53,8 +53,8 @@ def viewer_routes(
 
     :param tracer: whose traces to show.
     :param prefix: the path of the list of traces; the other pages are below it.
-    :param allow: ``allow(request)`` says who may see the traces; it is asked for each request. Without it, all who can
-        reach the Application may, where its setting ``debug`` is true, and nobody where it is not.
+    :param allow: ``allow(request)`` says who may see the traces; it is asked for each request. Without it, whoever
+        reaches the Application by ``localhost`` or an address may where its setting ``debug`` is true, else nobody.
     :raises ValueError: for a prefix that does not begin with a slash, or ends with one.
     :raises TypeError: for an ``allow`` that cannot be called or is a coroutine, or a tracer of another kind.
     """
