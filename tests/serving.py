@@ -49,7 +49,7 @@ class Connection:
 
     async def answer(self) -> tuple[int, str]:
         # Tornado leaves the client waiting where something broke that must not.
-        return await asyncio.wait_for(self._answer(), 5)
+        return await asyncio.wait_for(self._answer(), 20)
 
     async def _answer(self) -> tuple[int, str]:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -40,7 +40,7 @@ def request(path: str, *headers: str, method: str = "GET", body: str = "") -> by
 
 async def received(reader: asyncio.StreamReader) -> bytes:
     """All that the server sends, until it closes the connection."""
-    return await asyncio.wait_for(reader.read(), 5)
+    return await asyncio.wait_for(reader.read(), 20)
 
 
 async def exchange(data: bytes, world: World) -> bytes:

@@ -167,7 +167,7 @@ async def dropped(path: str, site: Site, url: str) -> None:
 async def cancelled(path: str, site: Site, url: str) -> None:
     async with connection(url) as opened:
         opened.send(f"GET {path} HTTP/1.1\nHost: h\n\n")
-        await asyncio.wait_for(site.started.wait(), 5)
+        await asyncio.wait_for(site.started.wait(), 20)
         handler: Any = site.handlers[0]
         handler.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -177,19 +177,19 @@ async def cancelled(path: str, site: Site, url: str) -> None:
 async def left(path: str, site: Site, url: str) -> None:
     async with connection(url) as opened:
         opened.send(f"GET {path} HTTP/1.1\nHost: h\n\n")
-        await asyncio.wait_for(site.started.wait(), 5)
+        await asyncio.wait_for(site.started.wait(), 20)
 
 
 async def left_in_the_body(path: str, site: Site, url: str) -> None:
     async with connection(url) as opened:
         opened.send(f"POST {path} HTTP/1.1\nHost: h\nContent-Length: 10\n\nhalf")
-        await asyncio.wait_for(site.started.wait(), 5)
+        await asyncio.wait_for(site.started.wait(), 20)
 
 
 async def released(path: str, site: Site, url: str) -> None:
     async with connection(url) as opened:
         opened.send(f"GET {path} HTTP/1.1\nHost: h\n\n")
-        await asyncio.wait_for(site.started.wait(), 5)
+        await asyncio.wait_for(site.started.wait(), 20)
         site.release.set()
         await opened.answer()
 
@@ -419,7 +419,7 @@ async def test_a_fetch_that_times_out_in_the_queue_gives_the_exception(recorder:
     url = servers.start(application(site, opentracing_trace_all=False))
     client: Any = AsyncHTTPClient(force_instance=True, max_clients=1)
     first = asyncio.ensure_future(client.fetch(url + "/waiting"))
-    await asyncio.wait_for(site.started.wait(), 5)
+    await asyncio.wait_for(site.started.wait(), 20)
     outcome = await outcome_of(client.fetch(url + "/ok", connect_timeout=0.01, request_timeout=0.01))
     assert isinstance(outcome, HTTPTimeoutError)
     assert finished.subjects == [outcome]
@@ -437,7 +437,7 @@ async def test_a_fetch_that_is_cancelled_gives_a_cancelled_error(
     init_tracing(each_recorder.tracer, start_span_cb=started, finish_span_cb=finished)
     url = servers.start(application(site, opentracing_trace_all=False))
     future = asyncio.ensure_future(client.fetch(url + "/waiting"))
-    await asyncio.wait_for(site.started.wait(), 5)
+    await asyncio.wait_for(site.started.wait(), 20)
     future.cancel()
     await only_span(each_recorder)
     assert [type(subject) for subject in finished.subjects] == [asyncio.CancelledError]

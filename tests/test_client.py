@@ -17,6 +17,7 @@ import opentracing
 import pytest
 import tornado
 from opentracing import Format
+from serving import until
 from support import MockRecorder, Recorded, Recorder, Servers, active_id, children, only, span_id
 from tornado.httpclient import AsyncHTTPClient, HTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
@@ -106,16 +107,6 @@ class Site:
             (r"/.*", Echo),
         ]
         return Application(routes, site=self, log_function=lambda handler: None)
-
-
-async def until(happened: Callable[[], object]) -> None:
-    """Let the loop turn until something has happened."""
-
-    async def turn() -> None:
-        while not happened():
-            await asyncio.sleep(0)
-
-    await asyncio.wait_for(turn(), 5)
 
 
 @pytest.fixture

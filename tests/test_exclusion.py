@@ -370,7 +370,7 @@ async def test_an_excluded_request_whose_client_leaves_has_no_span_and_its_fetch
         opened.send("GET /left HTTP/1.1\nHost: h\nContent-Length: 1\n\n")
         if handler is Left:
             opened.send("x")
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 20)
     await until(lambda: len(fetched) == fetches)
     await quiet()
     assert not recorder.finished
@@ -463,7 +463,7 @@ async def test_an_excluded_websocket_has_no_spans_and_its_fetches_have_none(
     await opened.write_message("hello")
     assert await opened.read_message() == "hello"
     opened.close()
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), 20)
     await until(lambda: len(fetched) == 3)
     assert (await only_span(recorder)).kind == "client"  # the test's own handshake
     assert not [headers for headers in fetched if any(name in headers for name in TRACE_HEADERS)]

@@ -263,7 +263,7 @@ async def test_headers_of_a_response_that_never_went_out_are_no_tags(recorder: R
     init_tracing(recorder.tracer, traced_response_headers=["Content-Type", "Server"])
     async with connection(servers.start(Application([("/", Upload)]))) as opened:
         opened.send("POST / HTTP/1.1\nHost: h\nContent-Length: 10\n\nhalf")
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 20)
     span = await only_span(recorder)
     assert span.status is None
     assert headers_of(span, RESPONSE) == {}

@@ -480,7 +480,7 @@ async def test_the_span_is_active_in_what_a_handler_schedules(
             loop.spawn_callback(note, "spawn_callback")
             loop.asyncio_loop.call_soon(note, "call_soon")  # type: ignore[attr-defined]
             await asyncio.gather(note_soon("gather"), asyncio.create_task(note_soon("create_task")))
-            await asyncio.wait_for(note_soon("wait_for"), 5)
+            await asyncio.wait_for(note_soon("wait_for"), 20)
             await gen.multi([note_soon("multi")])
             await until(lambda: len(seen) == 8)
 
