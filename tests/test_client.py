@@ -880,9 +880,11 @@ def as_seen(value: Any) -> Any:
         # An error and its response hold each other.
         args = [(arg.code, arg.body) if isinstance(arg, HTTPResponse) else as_seen(arg) for arg in value.args]
         return type(value), args, as_seen(str(value)), getattr(value, "code", None), as_seen(value.__cause__)
+    if not isinstance(value, str):
+        return value
     # On a busy machine curl may not even have been connected by then.
-    timed_out = r"\w+ timed out after \d+ (ms|milliseconds).*"
-    return re.sub(timed_out, "timed out", value) if isinstance(value, str) else value
+    value = re.sub(r"\w+ timed out after \d+ (ms|milliseconds).*", "timed out", value)
+    return re.sub(r"after \d+ ms", "after some time", value)
 
 
 async def seen_by_the_caller(outcome: Outcome, client: AsyncHTTPClient, world: World) -> Any:
