@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from opentracing import Tracer as NoopTracer
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 
@@ -19,8 +20,6 @@ from tornado_opentracing._patching import Layer, Patch
 
 if TYPE_CHECKING:
     from asyncio import Future
-
-    from opentracing import Span
 
 #: On the private copy, and on the copies of it that simple_httpclient makes for redirects.
 _FETCH = "_tornado_opentracing"
@@ -38,9 +37,6 @@ class ClientSpan(_spans.SpanLifecycle):
     #: The caller's own request, where the caller gave one.
     request: HTTPRequest | None = None
 
-    def __init__(self, span: Span, config: TracingConfig) -> None:
-        super().__init__(span, config.options)
-
     def finish_with_error(self, error: BaseException) -> None:
         """Finish the span of a request that got no response."""
         self.fail(error)
@@ -53,7 +49,7 @@ def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
         self: AsyncHTTPClient, request: str | HTTPRequest, raise_error: bool = True, **kwargs: Any
     ) -> Future[HTTPResponse]:
         config = client_config() if layer.enabled else None
-        if config is None or _is_redirect(request):
+        if config is None or (isinstance(request, HTTPRequest) and _is_redirect(request)):
             return original(self, request, raise_error, **kwargs)  # type: ignore[no-any-return]
         own = private_copy(request, kwargs)
         if own is not None:
@@ -80,7 +76,7 @@ def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
     return fetch
 
 
-def _is_redirect(request: Any) -> bool:
+def _is_redirect(request: HTTPRequest) -> bool:
     """Whether simple_httpclient makes this fetch to follow a redirect: then there is a span, of the first fetch."""
     if not hasattr(request, "original_request"):
         return False
@@ -99,6 +95,8 @@ def private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPRequ
     try:
         if not isinstance(request, HTTPRequest):
             own = HTTPRequest(request, **kwargs)
+            if not kwargs:
+                return own
         elif kwargs:
             return None
         else:
@@ -136,20 +134,24 @@ def _in_context(context: contextvars.Context, callback: Callable[..., Any]) -> C
 def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> ClientSpan | None:
     """Start the span of a request and inject it into the private copy."""
     tracer, options = config.tracer, config.options
-    try:
-        span_tags = _tags.client_tags(own, url, method, options)
-    except Exception:
-        _spans.report("describing a fetch")
-        span_tags = {}
+    # OpenTracing's own tracer keeps nothing, and puts nothing into headers.
+    is_kept = type(tracer) is not NoopTracer
+    span_tags: dict[str, Any] = {}
+    if is_kept:
+        try:
+            span_tags = _tags.client_tags(own, url, method, options)
+        except Exception:
+            _spans.report("describing a fetch")
     span = _spans.start(tracer, str(method), span_tags)
     if span is None:
         return None
-    state = ClientSpan(span, config)
+    state = ClientSpan(span, config, tracer)
     if own is not None:
         try:
             if options.start_span_cb is not None:
                 _spans.call_back("start_span_cb", options.start_span_cb, span, own)
-            _spans.inject(tracer, span, own.headers)
+            if is_kept:
+                _spans.inject(tracer, span, own.headers)
         except BaseException:
             state.finish(None, None)
             raise
@@ -187,19 +189,18 @@ def _done(state: ClientSpan, future: Future[HTTPResponse]) -> None:
         return
     if state.request is not None:
         response.request = state.request
-    else:
+    elif hasattr(response.request, _FETCH):
         # The response is the caller's to copy, to pickle and to keep; the span is not.
-        response.request.__dict__.pop(_FETCH, None)
+        delattr(response.request, _FETCH)
     error = raised or response.error
     if error is not None:
         state.fail(error)
     try:
-        found = _response_tags(state, response)
+        is_elsewhere = state.redirects or response.effective_url != response.request.url
+        if is_elsewhere or state.options.traced_response_headers:
+            _spans.set_tags(state.span, _response_tags(state, response))
     except Exception:
         _spans.report("describing a response")
-        found = {}
-    if found:
-        _spans.set_tags(state.span, found)
     state.finish(response.code, response if raised is None else raised)
 
 

@@ -28,6 +28,9 @@ class TracingConfig:
     Asks the tracer nothing, for some are made while a request is served: :func:`accept` does, where one is given.
     """
 
+    #: What stands for the span of its requests that are excluded, once there was one.
+    excluded: object = None
+
     def __init__(self, tracer: Tracer | None, given: Mapping[str, Any]) -> None:
         self.own_tracer = tracer
         self._over: tuple[TracingConfig, TracingConfig] | None = None

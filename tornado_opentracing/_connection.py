@@ -16,34 +16,35 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _server, _spans
+from tornado_opentracing import _spans
 from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing._request_span import RequestSpan, active, note, request_span, sent_status
 
 
 @contextmanager
-def _running(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[None]:
+def _running(state: RequestSpan, handler: RequestHandler) -> Iterator[None]:
     """What runs in this belongs to the request: its span is active, and an exception that leaves it is noted.
 
     What it leaves active must not stay in the connection's context, where the next request would find it.
     """
     if state.is_excluded:
-        with _server.active(state):
+        with active(state):
             yield
         return
-    with _spans.nothing_active(state.config.tracer), _server.active(state, anew=True), _noting(state, handler):
+    with _spans.nothing_active(state.tracer), active(state, anew=True), _noting(state, handler):
         yield
 
 
 @contextmanager
-def _noting(state: _server.RequestSpan, handler: RequestHandler) -> Iterator[None]:
+def _noting(state: RequestSpan, handler: RequestHandler) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        _server.note(state, handler, error, can_answer=False)
+        note(state, handler, error, can_answer=False)
         raise
 
 
-def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call: Callable[[], None]) -> None:
+def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callable[[], None]) -> None:
     """Run ``on_connection_close`` for a request that has no response yet, or not all of it."""
     if state.is_excluded:
         with _running(state, handler):
@@ -59,7 +60,7 @@ def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call
     except Exception:
         _spans.report("logging on a span")
     state.connection_closed = True
-    state.is_unanswered = _server.sent_status(handler) is None
+    state.is_unanswered = sent_status(handler) is None
     try:
         with _running(state, handler):
             call()
@@ -74,14 +75,14 @@ def _connection_closed(state: _server.RequestSpan, handler: RequestHandler, call
 def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
     def data_received(self: HandlerDelegate, data: bytes) -> Any:
-        state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
+        state = request_span(self.request) if layer.enabled and self.stream_request_body else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self, data)
         with _running(state, self.handler):
             result = original(self, data)
         return received(state, self.handler, result) if inspect.isawaitable(result) else result
 
-    async def received(state: _server.RequestSpan, handler: RequestHandler, result: Awaitable[None]) -> None:
+    async def received(state: RequestSpan, handler: RequestHandler, result: Awaitable[None]) -> None:
         with _running(state, handler):
             await result
 
@@ -91,7 +92,7 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
 def _delegate_on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
     @functools.wraps(original)
     def on_connection_close(self: HandlerDelegate) -> None:
-        state = _server.request_span(self.request) if layer.enabled and self.stream_request_body else None
+        state = request_span(self.request) if layer.enabled and self.stream_request_body else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self)
         return _connection_closed(state, self.handler, functools.partial(original, self))
@@ -107,7 +108,7 @@ def _connection_on_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         handler = getattr(self._close_callback, "__self__", None) if layer.enabled else None
         if not isinstance(handler, RequestHandler):
             return original(self)
-        state = _server.request_span(handler.request)
+        state = request_span(handler.request)
         if state is None or (state.finished and not state.is_excluded):
             return original(self)
         return _connection_closed(state, handler, functools.partial(original, self))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tornado.routing import PathMatches, Rule, RuleRouter
+from tornado.routing import PathMatches, RuleRouter
 from tornado.web import Application, ErrorHandler, RequestHandler
 
 from tornado_opentracing._patching import Layer, Patch
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PATTERN = "_tornado_opentracing_route"
 _NOTHING = object()
+_ROUTERS = (RuleRouter, Application)
 
 
 def route_of(request: HTTPServerRequest) -> str | None:
@@ -134,16 +135,6 @@ def _after_group(pattern: str, position: int) -> int:
     return position
 
 
-def _remember(rule: Rule, request: HTTPServerRequest) -> None:
-    """Keep the innermost path pattern: it was matched against the whole path, and is the first to get here."""
-    # Not by way of request.__dict__, which makes every later look at an attribute of the request dearer.
-    seen = getattr(request, _PATTERN, _NOTHING)
-    if seen is _NOTHING and isinstance(rule.target, (RuleRouter, Application)):
-        return  # nothing matched in there: it answers with a 404 of its own
-    if seen is _NOTHING or seen is None:
-        setattr(request, _PATTERN, rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None)
-
-
 def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     # Tornado's own loop (the same from 6.0 to 6.6), told which rule it stopped at: to find that out afterwards would
     # mean to match every pattern a second time.
@@ -158,7 +149,13 @@ def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
                     target_params["target_kwargs"] = rule.target_kwargs
                 delegate = self.get_target_delegate(rule.target, request, **target_params)
                 if delegate is not None:
-                    _remember(rule, request)
+                    # Keep the innermost path pattern: it was matched against the whole path, and is the first to get
+                    # here. Where nothing matched in a router, it answers with a 404 of its own.
+                    is_router = isinstance(rule.target, _ROUTERS)
+                    # Not by way of request.__dict__, which makes every later look at an attribute dearer.
+                    if getattr(request, _PATTERN, _NOTHING if is_router else None) is None:
+                        pattern = rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None
+                        setattr(request, _PATTERN, pattern)
                     return delegate
         return None
 

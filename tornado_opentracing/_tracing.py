@@ -12,7 +12,9 @@ from tornado.web import RequestHandler
 
 from tornado_opentracing import _hooks, _server, _spans, _tags
 from tornado_opentracing._config import TracingConfig, accept, traced_config_of
+from tornado_opentracing._exclusion import excludes
 from tornado_opentracing._options import OptionValues, names
+from tornado_opentracing._request_span import RequestSpan, active, request_span, start_handler_span
 
 if TYPE_CHECKING:
     from opentracing import Span, Tracer
@@ -55,7 +57,7 @@ class TornadoTracing(TracingConfig):
         :param request: the request, or the handler that serves it.
         :return: its span, finished or not; ``None`` if the request is not traced.
         """
-        state = _server.request_span(request.request if isinstance(request, RequestHandler) else request)
+        state = request_span(request.request if isinstance(request, RequestHandler) else request)
         return None if state is None else state.span
 
     def _config_for(self, handler: RequestHandler) -> TracingConfig:
@@ -144,14 +146,14 @@ def _decorate(method: Callable[..., Any], config_for: _ConfigFor, attributes: tu
     return wrapper
 
 
-def _iterate_in(traced: _server.active, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _iterate_in(traced: active, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     with traced:
         return (yield from generator)
 
 
 def _traced(
     handler: RequestHandler, method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]
-) -> _server.active | None:
+) -> active | None:
     """A context manager in which the request's span is active; starts the span if the request has none."""
     if not isinstance(handler, RequestHandler):
         raise TypeError(
@@ -159,25 +161,25 @@ def _traced(
             f"with {handler!r} first"
         )
     _hooks.SERVER.ensure()
-    state = _server.request_span(handler.request)
+    state = request_span(handler.request)
     if state is None:
         config = config_for(handler)
-        if not _server.excludes(config, handler.request):
-            state = _server.start_handler_span(config, handler, attributes)
+        if not excludes(config, handler.request):
+            state = start_handler_span(config, handler, attributes)
             if state is not None:
                 if config.options.inject_response_headers:
                     handler._transforms = _server.with_injection(state, getattr(handler, "_transforms", []))
                 _end_with_task(state, handler)
         else:
-            state = _server.request_span(handler.request)
+            state = request_span(handler.request)
         if state is None:
             return None
     elif attributes and not state.finished:
         _spans.set_tags(state.span, _tags.attribute_tags(handler.request, attributes, state.options))
-    return _server.active(state)
+    return active(state)
 
 
-def _end_with_task(state: _server.RequestSpan, handler: RequestHandler) -> None:
+def _end_with_task(state: RequestSpan, handler: RequestHandler) -> None:
     """Where ``finish()`` is never called, the span ends with the task that runs ``_execute``."""
     try:
         task = asyncio.current_task()

@@ -10,39 +10,30 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentracing import follows_from, tags
 from tornado import gen
 from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from tornado_opentracing import _client, _server, _spans, _tags
+from tornado_opentracing import _client, _spans, _tags
 from tornado_opentracing._config import client_config, within
 from tornado_opentracing._patching import Layer, Patch
-
-if TYPE_CHECKING:
-    from opentracing import Span
+from tornado_opentracing._request_span import SPAN, RequestSpan
+from tornado_opentracing._spans import SpanLifecycle
 
 MESSAGE_TYPE = "websocket.message.type"
 MESSAGE_SIZE = "websocket.message.size"
 
 
-class EventSpan(_spans.SpanLifecycle):
-    """The span of one message, or of ``open`` or ``on_close``."""
-
-    def __init__(self, span: Span, handshake: _server.RequestSpan) -> None:
-        super().__init__(span, handshake.options)
-        self.tracer = handshake.config.tracer
-
-
-def _handshake(handler: Any) -> _server.RequestSpan | None:
+def _handshake(handler: Any) -> RequestSpan | None:
     """The span of a server connection's handshake; ``None`` where it has none, and for a client connection."""
-    state = _server.request_span(handler.request) if isinstance(handler, WebSocketHandler) else None
+    state: RequestSpan | None = getattr(handler.request, SPAN, None) if isinstance(handler, WebSocketHandler) else None
     return None if state is None or state.is_excluded else state
 
 
-def _start(handshake: _server.RequestSpan, handler: Any, event: str, **event_tags: Any) -> EventSpan | None:
+def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) -> SpanLifecycle | None:
     """Start the span of an event, if they are to be traced."""
     if not handshake.options.trace_websocket_messages:
         return None
@@ -52,15 +43,12 @@ def _start(handshake: _server.RequestSpan, handler: Any, event: str, **event_tag
     except Exception:
         _spans.report("reading a span's context")
         references = None
-    span = _spans.start(
-        handshake.config.tracer, f"{type(handler).__name__}.{event}", span_tags, references=references, is_root=True
-    )
-    if span is None:
-        return None
-    return EventSpan(span, handshake)
+    name = f"{type(handler).__name__}.{event}"
+    span = _spans.start(handshake.tracer, name, span_tags, references=references, is_root=True)
+    return None if span is None else SpanLifecycle(span, handshake.config, handshake.tracer)
 
 
-def _run(state: EventSpan, callback: Callable[..., Any], *args: Any) -> Any:
+def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
     """Call back with the span active; finish it when the callback, or the coroutine that it returns, is done."""
     scope = _spans.activate(state.tracer, state.span)
     try:
@@ -81,7 +69,7 @@ def _run(state: EventSpan, callback: Callable[..., Any], *args: Any) -> Any:
     return None
 
 
-async def _run_coroutine(state: EventSpan, coroutine: Awaitable[Any]) -> Any:
+async def _run_coroutine(state: SpanLifecycle, coroutine: Awaitable[Any]) -> Any:
     scope = _spans.activate(state.tracer, state.span)
     try:
         return await coroutine
@@ -93,7 +81,7 @@ async def _run_coroutine(state: EventSpan, coroutine: Awaitable[Any]) -> Any:
         _spans.close(scope)
 
 
-def _done(state: EventSpan, future: Any) -> None:
+def _done(state: SpanLifecycle, future: Any) -> None:
     error = _client.outcome_of(future) if asyncio.isfuture(future) else future.exception()
     if error is not None:
         state.fail(error)
@@ -107,7 +95,8 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         # connection, the handshake's span is not active.
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
-            _spans.nothing_active(handshake.config.tracer).__enter__()
+            handshake.clear = _spans.nothing_active(handshake.tracer).__enter__
+            handshake.clear()
         return original(self)
 
     return _detach_stream
@@ -138,13 +127,14 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         handshake = _handshake(self.handler) if layer.enabled else None
         if handshake is None:
             return original(self, callback, *args, **kwargs)
-        # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
-        with _spans.nothing_active(handshake.config.tracer):
-            if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
-                state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
-                if state is not None:
-                    callback = functools.partial(_run, state, callback)
-            return original(self, callback, *args, **kwargs)
+        # What a plain on_message left active would be active in the next: both run in the receive loop itself.
+        if handshake.clear is not None:
+            handshake.clear()
+        if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
+            state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
+            if state is not None:
+                callback = functools.partial(_run, state, callback)
+        return original(self, callback, *args, **kwargs)
 
     return _run_callback
 
@@ -164,7 +154,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
             return
         token = within.set((handshake.config, None, None))
         try:
-            with _spans.nothing_active(handshake.config.tracer):
+            with _spans.nothing_active(handshake.tracer):
                 state = _start(handshake, self, "on_close")
                 if state is None:
                     original(self)

@@ -199,6 +199,12 @@ class _Cut(_Scope):
     def __init__(self, manager: ContextVarsScopeManager) -> None:
         super().__init__(manager, cast("Span", None), False)
 
+    def __enter__(self) -> _Cut:
+        """Cut; where nobody exits, again and again what was left above it since."""
+        if self._manager._top.get() is not self:
+            self._manager._top.set(self)
+        return self
+
     def __exit__(self, *exc_info: object) -> None:
         self.closed = True
         self.restore()
@@ -255,7 +261,8 @@ class _OpenTelemetryCleared:
 def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     """A context manager in which nothing is active in one scope manager, of the kinds that this package knows.
 
-    Those are :class:`ContextVarsScopeManager`, the one of the same name in ``opentracing``, and OpenTelemetry's.
+    Who never exits it may enter it any number of times. The kinds are :class:`ContextVarsScopeManager`, the one of the
+    same name in ``opentracing``, and OpenTelemetry's.
     """
     if isinstance(manager, ContextVarsScopeManager):
         return _Cut(manager)

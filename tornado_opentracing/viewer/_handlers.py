@@ -19,8 +19,8 @@ from tornado.template import Loader
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from tornado_opentracing import _server
 from tornado_opentracing._config import process
+from tornado_opentracing._exclusion import exclude
 from tornado_opentracing.viewer import _pages
 from tornado_opentracing.viewer._recording import RecordingTracer
 
@@ -83,7 +83,7 @@ class _Untraced(PathMatches):
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         found = super().match(request)
         if found is not None and process.tracing is not None:
-            _server.exclude(request, process.tracing)
+            exclude(request, process.tracing)
         return found
 
 

@@ -1,0 +1,227 @@
+"""The span of a request, from the handler it reaches to the end of the response.
+
+It is kept on the request, and is active wherever Tornado runs the handler's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, cast
+
+from opentracing import Tracer as NoopTracer
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, Finish, HTTPError, RequestHandler
+
+from tornado_opentracing import _routes, _spans, _tags
+from tornado_opentracing._config import TracingConfig, within
+from tornado_opentracing.scope_manager import innermost_cut
+
+if TYPE_CHECKING:
+    from opentracing import Scope, Span, Tracer
+    from tornado.httputil import HTTPServerRequest
+
+#: Where it is kept. Looked up by name on the hot paths, where a function for that would cost more than the look.
+SPAN = "_tornado_opentracing"
+
+
+class RequestSpan(_spans.SpanLifecycle):
+    """The span of one request."""
+
+    answers = (HTTPError, Finish)
+
+    awaits_finish = False
+    connection_closed = False
+    is_excluded = False
+    is_unanswered = False
+    #: Once it is the handshake's of a WebSocket, and over: makes nothing active in the context in which it is called.
+    clear: Callable[[], object] | None = None
+
+    def finish_for(self, handler: RequestHandler) -> None:
+        """Finish the span with what the handler's response became."""
+        if self.finished:
+            return
+        names = self.options.traced_response_headers
+        if names and handler._headers_written and not self.is_unanswered:
+            try:
+                found = _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options)
+                _spans.set_tags(self.span, found)
+            except Exception:
+                _spans.report("describing a response")
+        status = None if self.is_unanswered else sent_status(handler)
+        if status == 405 and self.options.operation_name == "route" and self.options.start_span_cb is None:
+            self._name_method_not_allowed(handler)
+        self.finish(status, handler)
+
+    def _name_method_not_allowed(self, handler: RequestHandler) -> None:
+        # Known only now where the handler has a prepare, which could have answered.
+        if _routes.lacks_method(handler.request, type(handler)):
+            try:
+                self.span.set_operation_name(f"{handler.request.method} method_not_allowed")
+            except Exception:
+                _spans.report("naming a span")
+
+
+class Excluded(RequestSpan):
+    """Stands in the place of the span of a request that a setting excludes: it has none, nor gets one otherwise.
+
+    One for all requests of a configuration, for it keeps nothing of them.
+    """
+
+    finished = True
+    is_excluded = True
+
+    def __init__(self, config: TracingConfig) -> None:
+        super().__init__(cast("Span", None), config.untraced, cast("Tracer", None))
+
+    def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
+        """There is nothing to note it on."""
+
+
+def request_span(request: HTTPServerRequest) -> RequestSpan | None:
+    """The span of a request, if it has one, or what stands in its place."""
+    return getattr(request, SPAN, None)
+
+
+def start_request_span(
+    config: TracingConfig,
+    request: HTTPServerRequest,
+    operation_name: str,
+    attribute_names: Iterable[str],
+) -> RequestSpan | None:
+    """Start the span of a request, as a child of what its headers carry, else as a root."""
+    tracer, options = config.tracer, config.options
+    # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
+    is_kept = type(tracer) is not NoopTracer
+    span_tags = _described(config, request, attribute_names) if is_kept else {}
+    parent = _spans.extract(tracer, request.headers) if is_kept else None
+    span = _spans.start(tracer, operation_name, span_tags, parent=parent, is_root=True)
+    if span is None:
+        return None
+    state = RequestSpan(span, config, tracer)
+    setattr(request, SPAN, state)
+    if options.start_span_cb is not None:
+        try:
+            _spans.call_back("start_span_cb", options.start_span_cb, span, request)
+        except BaseException:
+            state.finish(None, None)
+            raise
+    return state
+
+
+def start_handler_span(
+    config: TracingConfig, handler: RequestHandler, attribute_names: Iterable[str]
+) -> RequestSpan | None:
+    """Start the span of the request that a handler serves."""
+    name = operation_name(config, handler.application, handler.request, type(handler), handler)
+    return start_request_span(config, handler.request, name, attribute_names)
+
+
+def operation_name(
+    config: TracingConfig,
+    application: Application,
+    request: HTTPServerRequest,
+    handler_class: type[RequestHandler],
+    handler: RequestHandler | None,
+) -> str:
+    """What the span of a request is called; a callback of the application's has a say where there is a handler."""
+    choice = config.options.operation_name
+    if choice == "route":
+        return _routes.operation_by_route(request, application, handler_class)
+    if choice != "handler" and handler is not None:
+        try:
+            name = choice(handler)
+            if not isinstance(name, str):
+                raise TypeError(f"operation_name must return a string, not {name!r}")
+            return name
+        except Exception:
+            _spans.report("operation_name")
+    return handler_class.__name__
+
+
+def _described(config: TracingConfig, request: HTTPServerRequest, attribute_names: Iterable[str]) -> dict[str, Any]:
+    options = config.options
+    try:
+        found = _tags.server_tags(request, options)
+        route = _routes.route_of(request)
+        if route is not None:
+            found[_tags.ROUTE] = route
+        if attribute_names:
+            found.update(_tags.attribute_tags(request, attribute_names, options))
+    except Exception:
+        _spans.report("describing a request")
+        return {}
+    return found
+
+
+_Opened = tuple["Token[tuple[TracingConfig | None, object, object]]", "Scope | None"]
+
+
+def activate(state: RequestSpan, *, anew: bool = False) -> _Opened | None:
+    """Make the request's span active, unless it is: then there is nothing to :func:`deactivate`, and this is ``None``.
+
+    Of a request that is excluded, only that is carried on: its fetches are not traced either.
+    """
+    cut = innermost_cut.get()
+    _, active_state, active_cut = within.get()
+    if active_state is state and active_cut is cut and not anew:
+        return None
+    token = within.set((state.config, state, cut))
+    return token, None if state.is_excluded else _spans.activate(state.tracer, state.span)
+
+
+def deactivate(opened: _Opened) -> None:
+    """Undo :func:`activate`."""
+    token, scope = opened
+    _spans.close(scope)
+    try:  # noqa: SIM105 - suppress() costs as much as all the rest
+        within.reset(token)
+    except ValueError:
+        pass  # a coroutine that is collected unfinished is closed in another context
+
+
+class active:  # noqa: N801 - a context manager, named for how it reads
+    """The request's span is active within; the frame that opens the scope closes it."""
+
+    __slots__ = ("_anew", "_opened", "_state")
+
+    def __init__(self, state: RequestSpan, *, anew: bool = False) -> None:
+        self._state = state
+        self._anew = anew
+        self._opened: _Opened | None = None
+
+    def __enter__(self) -> None:
+        self._opened = activate(self._state, anew=self._anew)
+
+    def __exit__(self, *exc_info: object) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            deactivate(opened)
+
+    async def wrap(self, awaitable: Awaitable[Any]) -> Any:
+        """Await something in it."""
+        with self:
+            return await awaitable
+
+
+def sent_status(handler: RequestHandler) -> int | None:
+    """The status that went out, or ``None`` if none did.
+
+    ``HTTP1Connection`` keeps the start line it wrote; the handler's own ``get_status()`` can have been changed since,
+    and is not what went out where a ``FallbackHandler`` let somebody else answer.
+    """
+    start_line = getattr(handler.request.connection, "_response_start_line", None)
+    if start_line is not None:
+        return start_line.code  # type: ignore[no-any-return]
+    return handler.get_status() if handler._headers_written else None
+
+
+def note(state: RequestSpan, handler: RequestHandler, error: BaseException, *, can_answer: bool = True) -> None:
+    """Note an exception that nobody handled."""
+    if not (isinstance(error, StreamClosedError) and _client_has_left(handler)):
+        state.fail(error, can_answer=can_answer)
+
+
+def _client_has_left(handler: RequestHandler) -> bool:
+    stream = getattr(handler.request.connection, "stream", None)
+    return stream is None or stream.closed()
