@@ -91,10 +91,15 @@ def start_request_span(
 ) -> RequestSpan | None:
     """Start the span of a request, as a child of what its headers carry, else as a root."""
     tracer, options = config.tracer, config.options
+    span_tags: dict[str, Any] = {}
+    parent = None
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
-    is_kept = type(tracer) is not NoopTracer
-    span_tags = _described(config, request, attribute_names) if is_kept else {}
-    parent = _spans.extract(tracer, request.headers) if is_kept else None
+    if type(tracer) is not NoopTracer:
+        try:
+            span_tags = _tags.server_tags(request, options, attribute_names)
+        except Exception:
+            _spans.report("describing a request")
+        parent = _spans.extract(tracer, request.headers)
     span = _spans.start(tracer, operation_name, span_tags, parent=parent, is_root=True)
     if span is None:
         return None
@@ -137,21 +142,6 @@ def operation_name(
         except Exception:
             _spans.report("operation_name")
     return handler_class.__name__
-
-
-def _described(config: TracingConfig, request: HTTPServerRequest, attribute_names: Iterable[str]) -> dict[str, Any]:
-    options = config.options
-    try:
-        found = _tags.server_tags(request, options)
-        route = _routes.route_of(request)
-        if route is not None:
-            found[_tags.ROUTE] = route
-        if attribute_names:
-            found.update(_tags.attribute_tags(request, attribute_names, options))
-    except Exception:
-        _spans.report("describing a request")
-        return {}
-    return found
 
 
 _Opened = tuple["Token[tuple[TracingConfig | None, object, object]]", "Scope | None"]

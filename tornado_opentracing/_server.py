@@ -110,7 +110,8 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
             note(state, handler, error)
             raise
         finally:
-            executed(state, handler)
+            if not state.finished:
+                executed(state, handler)
             if opened is not None:
                 deactivate(opened)
 

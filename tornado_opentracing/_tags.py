@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from opentracing import tags
 from tornado.httputil import HTTPHeaders
 
-from tornado_opentracing import _redaction, _spans
+from tornado_opentracing import _redaction, _routes, _spans
 
 if TYPE_CHECKING:
     from tornado.httpclient import HTTPRequest
@@ -26,17 +26,28 @@ RESPONSE_HEADER = "http.response.header."
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-def server_tags(request: HTTPServerRequest, options: Options) -> dict[str, Any]:
+def server_tags(request: HTTPServerRequest, options: Options, attribute_names: Iterable[str]) -> dict[str, Any]:
     """The tags of a server span."""
     found = {
         tags.COMPONENT: COMPONENT,
         tags.SPAN_KIND: tags.SPAN_KIND_RPC_SERVER,
         tags.HTTP_METHOD: request.method,
         tags.HTTP_URL: _redaction.redact_url(request.uri or "", options.redacted_query_params),
-        **_client_of(request),
     }
+    ip = request.remote_ip
+    if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
+        found[tags.PEER_HOST_IPV6 if ":" in ip else tags.PEER_HOST_IPV4] = ip
+        # The port belongs to the address of the connection, which is a proxy's where xheaders put another in its place.
+        address = getattr(getattr(request.connection, "context", None), "address", None)
+        if isinstance(address, tuple) and address[0] == ip:
+            found[tags.PEER_PORT] = address[1]
+    route = _routes.route_of(request)
+    if route is not None:
+        found[ROUTE] = route
     if options.traced_request_headers:
         found.update(header_tags(REQUEST_HEADER, request.headers, options.traced_request_headers, options))
+    if attribute_names:
+        found.update(attribute_tags(request, attribute_names, options))
     return found
 
 
@@ -89,18 +100,6 @@ def _peer_tags(scheme: str, netloc: str) -> Mapping[str, Any]:
     if port is not None:
         peer[tags.PEER_PORT] = port
         peer[tags.PEER_ADDRESS] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return peer
-
-
-def _client_of(request: HTTPServerRequest) -> dict[str, Any]:
-    ip = request.remote_ip
-    if not ip or ip == "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
-        return {}
-    peer: dict[str, Any] = {tags.PEER_HOST_IPV6 if ":" in ip else tags.PEER_HOST_IPV4: ip}
-    # The port belongs to the address of the connection, which is a proxy's where xheaders put another in its place.
-    address = getattr(getattr(request.connection, "context", None), "address", None)
-    if isinstance(address, tuple) and address[0] == ip:
-        peer[tags.PEER_PORT] = address[1]
     return peer
 
 
