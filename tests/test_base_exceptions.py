@@ -20,10 +20,13 @@ from typing import Any
 import pytest
 from faults import Faults, FaultyTracer, raises, raising, with_all_options
 from observed import world_with
+from serving import until
 from situations import SITUATIONS
+from support import Recorder, Servers
 from tornado.httpclient import AsyncHTTPClient
+from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import _hooks
+from tornado_opentracing import _hooks, init_tracing
 
 
 class StopError(BaseException):
@@ -97,6 +100,28 @@ async def test_what_is_no_exception_leaves_a_fetch(
     with faults.of(thing, raising(kind(thing))), pytest.raises(kind, match=thing):
         client.fetch("http://127.0.0.1:1/")
     assert len(tracer.finished_spans()) == (thing != "tracer.start_span")
+
+
+async def test_what_is_no_exception_leaves_nothing_active_behind(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    handlers = []
+
+    class Later(RequestHandler):
+        def get(self) -> None:
+            self._auto_finish = False
+            handlers.append(self)
+
+    def give_up(span: Any, outcome: Any) -> None:
+        raise StopError
+
+    init_tracing(recorder.tracer, finish_span_cb=give_up, trace_client=False)
+    fetching = client.fetch(servers.start(Application([("/", Later)])))
+    await until(lambda: handlers)
+    with pytest.raises(StopError):
+        handlers[0].finish()
+    assert recorder.tracer.active_span is None
+    assert (await fetching).code == 200
 
 
 PROGRAM = """

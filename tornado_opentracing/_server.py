@@ -104,14 +104,16 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
             transforms = with_injection(state, transforms)
         opened = activate(state)
         try:
-            await original(handler, transforms, *args, **kwargs)
-        except BaseException as error:
-            # Tornado lets nothing but cancellation through.
-            note(state, handler, error)
-            raise
+            try:
+                await original(handler, transforms, *args, **kwargs)
+            except BaseException as error:
+                # Tornado lets nothing but cancellation through.
+                note(state, handler, error)
+                raise
+            finally:
+                if not state.finished:
+                    executed(state, handler)
         finally:
-            if not state.finished:
-                executed(state, handler)
             if opened is not None:
                 deactivate(opened)
 
@@ -134,15 +136,17 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
             return original(self, chunk)
         opened = activate(state)
         try:
-            return original(self, chunk)
-        except BaseException as error:
-            note(state, self, error)
-            raise
+            try:
+                return original(self, chunk)
+            except BaseException as error:
+                note(state, self, error)
+                raise
+            finally:
+                # Where finish() raised half-way (in the application's log_function, say) and _execute is over,
+                # nobody is left to call it again.
+                if not state.finished and (self._finished or (state.awaits_finish and self._headers_written)):
+                    state.finish_for(self)
         finally:
-            # Where finish() raised half-way (in the application's log_function, say) and _execute is over,
-            # nobody is left to call it again.
-            if not state.finished and (self._finished or (state.awaits_finish and self._headers_written)):
-                state.finish_for(self)
             if opened is not None:
                 deactivate(opened)
 
