@@ -44,6 +44,8 @@ MUTATED = {
     "scope_manager": ["scope_manager", "background"],
     "_spans": ["server_outcomes", "headers", "callbacks", "redaction", "client_callbacks"],
     "_client": ["client_callbacks", "client"],
+    "_request_span": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],
+    "_exclusion": ["exclusion"],
     "_server": ["server_outcomes", "exclusion", "routes", "server", "trace", "disconnect", "delegates"],
 }
 

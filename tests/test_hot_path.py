@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import opentracing
 import pytest
 import tornado
 from opentracing.mocktracer import MockTracer
@@ -63,14 +64,18 @@ async def get(opened: Connection, path: str) -> None:
     assert await opened.get(path) == (200, "hello")
 
 
-async def calls_of_request(servers: Servers, **options: Any) -> Counter[str]:
+async def calls_of_request(
+    servers: Servers, make_tracer: Callable[..., Any] = MockTracer, **options: Any
+) -> Counter[str]:
     """Of a plain request, by a client that is no part of it."""
-    init_tracing(MockTracer(ContextVarsScopeManager()), **options)
+    init_tracing(make_tracer(ContextVarsScopeManager()), **options)
     async with connection(servers.start(Application([(r"/story/(\d+)", Hello)]))) as opened:
         return await calls_of(lambda: get(opened, "/story/1"))
 
 
-async def calls_of_fetch(client: AsyncHTTPClient, **options: Any) -> Counter[str]:
+async def calls_of_fetch(
+    client: AsyncHTTPClient, make_tracer: Callable[..., Any] = MockTracer, **options: Any
+) -> Counter[str]:
     """Of a plain fetch, from a server that is none of Tornado's."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +84,7 @@ async def calls_of_fetch(client: AsyncHTTPClient, **options: Any) -> Counter[str
         await writer.drain()
         writer.close()
 
-    init_tracing(MockTracer(ContextVarsScopeManager()), **options)
+    init_tracing(make_tracer(ContextVarsScopeManager()), **options)
     server = await asyncio.start_server(respond, "127.0.0.1", 0)
     try:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -187,3 +192,19 @@ async def test_a_request_that_is_excluded_costs_less_than_one_that_is_traced(ser
 async def test_a_request_that_is_not_traced_costs_hardly_anything(servers: Servers) -> None:
     untraced = await calls_of_request(servers, trace_all=False)
     assert untraced.total() <= 7, untraced
+
+
+async def test_nothing_is_described_to_a_tracer_that_keeps_nothing(servers: Servers, client: AsyncHTTPClient) -> None:
+    """Which is what ``opentracing.global_tracer()`` is by default; its spans, and the callbacks, are there as ever."""
+    started: list[Any] = []
+    finished: list[Any] = []
+    options: Any = {
+        "start_span_cb": lambda span, subject: started.append(subject),
+        "finish_span_cb": lambda span, outcome: finished.append(outcome),
+    }
+    own = {"make_tracer": opentracing.Tracer, **options}
+    calls = await calls_of_request(servers, **own) + await calls_of_fetch(client, **own)
+    assert not calls.keys() & {"_tags.server_tags", "_tags.client_tags", "_spans.extract", "_spans.inject"}
+    described = await calls_of_request(servers, **options) + await calls_of_fetch(client, **options)
+    assert described.keys() >= {"_tags.server_tags", "_tags.client_tags", "_spans.extract", "_spans.inject"}
+    assert len(started) == len(finished) == 12
