@@ -68,11 +68,11 @@ class Excluded(RequestSpan):
     One for all requests of a configuration, for it keeps nothing of them.
     """
 
-    finished = True
     is_excluded = True
 
     def __init__(self, config: TracingConfig) -> None:
         super().__init__(cast("Span", None), config.untraced, cast("Tracer", None))
+        self.finished = True
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """There is nothing to note it on."""

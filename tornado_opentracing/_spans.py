@@ -62,7 +62,6 @@ class SpanLifecycle:
     #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
 
-    finished = False
     _error: BaseException | None = None
     _failed = False
 
@@ -71,6 +70,7 @@ class SpanLifecycle:
         self.config = config
         self.options = config.options
         self.tracer = tracer
+        self.finished = False
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """Note an exception; the first that is a failure counts.
@@ -97,7 +97,9 @@ class SpanLifecycle:
         self.finished = True
         failed = self._failed or (status is not None and status >= 500)
         # The exception's traceback leads back here through frames that hold this object.
-        error, self._error = self._error, None
+        error = self._error
+        if error is not None:
+            self._error = None
         span = self.span
         try:
             if status is not None:

@@ -103,6 +103,9 @@ class _Scope(Scope):
     def __init__(self, manager: ContextVarsScopeManager, span: Span, finish_on_close: bool) -> None:
         self._manager: ContextVarsScopeManager = manager
         self._span: Span = span
+        # What every scope sets some time is there from the start: CPython makes room for what the first few instances
+        # of a class have, and lets all others pay for more.
+        self.closed = self._left = self.left_elsewhere = False
         # list.pop is atomic: of two threads that close at once, one finishes the span.
         self._to_finish: list[Span] = [span] if finish_on_close else []
         below = manager._top.get()
