@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--contender", action="append", choices=CONTENDERS, help="only these")
     arguments = parser.parse_args()
     measures, scenarios, names = arguments.measure or [], arguments.scenario or [], arguments.contender or []
-    part = ", ".join([*measures, *scenarios, *names])
+    part = "; ".join([*measures, *scenarios, *names])
     arguments.output.mkdir(exist_ok=True)
     results = arguments.output / "results.json"
     # A part brings what was found before up to date, the whole begins anew.
