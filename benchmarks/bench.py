@@ -9,17 +9,26 @@ import pathlib
 import platform
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import chart
 import instructions
 import pyperf
 import table
+import tornado
 from contenders import CONTENDERS, Contender
+from scenarios import SCENARIOS
 
 HERE = pathlib.Path(__file__).parent
 Figures = dict[str, dict[str, list[float]]]
+
+MEASURES = ["instructions", "time", "sockets", "memory", "resident"]
+#: How often each contender takes its turn where figures are not the same each time.
+ROUNDS = {"time": 5, "sockets": 8}
 
 
 class Bench:
@@ -28,6 +37,14 @@ class Bench:
     def __init__(self, environments: pathlib.Path) -> None:
         self._environments = environments
 
+    def measured(self, measure: str, names: Sequence[str], scenarios: Sequence[str], rounds: int | None) -> Figures:
+        """Figures by contender and scenario."""
+        if measure == "instructions":
+            return self.instructions(names, scenarios)
+        if measure in ROUNDS:
+            return summarised(self.values(measure, names, scenarios, rounds or ROUNDS[measure]))
+        return self.values(measure, names, scenarios, rounds=1)
+
     def command(self, measure: str, contender: Contender, scenarios: Sequence[str]) -> list[str]:
         python = self._environments / contender.environment / "bin" / "python"
         return [str(python), str(HERE / "worker.py"), measure, contender.name, *scenarios]
@@ -35,74 +52,97 @@ class Bench:
     def run(self, measure: str, contender: Contender, scenarios: Sequence[str]) -> dict[str, list[float]]:
         """What a worker prints."""
         command = self.command(measure, contender, scenarios)
-        output = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
-        ).stdout
-        rows = (line.split("\t") for line in output.splitlines())
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode != 0:
+            sys.exit(f"{process.stderr}\n{measure} failed with {contender.name}")
+        rows = (line.split("\t") for line in process.stdout.splitlines())
         return {name: list(map(float, values)) for name, *values in rows}
 
     def instructions(self, names: Sequence[str], scenarios: Sequence[str]) -> Figures:
-        """Instructions a unit."""
-        found: Figures = {}
-        for name in names:
-            print("counting:", name, flush=True)
-            command = self.command("instructions", CONTENDERS[name], scenarios)
-            counted = instructions.count(command, os.environ)
-            found[name] = {scenario: [value] for scenario, value in counted.items()}
-        return found
+        """Instructions a unit; several at a time are counted, for none disturbs another."""
+
+        def count(name: str) -> dict[str, list[float]]:
+            tell("counting instructions:", name)
+            counted = instructions.count(self.command("instructions", CONTENDERS[name], scenarios), os.environ)
+            return {scenario: [value] for scenario, value in counted.items()}
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return dict(zip(names, pool.map(count, names), strict=True))
 
     def values(self, measure: str, names: Sequence[str], scenarios: Sequence[str], rounds: int) -> Figures:
         """Each worker's values, of several rounds; within a round, the contenders take turns."""
         found: Figures = defaultdict(lambda: defaultdict(list))
         for number in range(rounds):
             for name in names:
-                print(f"{measure}, round {number + 1} of {rounds}:", name, flush=True)
+                tell(f"{measure}, round {number + 1} of {rounds}:", name)
                 for scenario, values in self.run(measure, CONTENDERS[name], scenarios).items():
                     found[name][scenario] += values
         return found
 
 
-def summarised(times: Figures) -> Figures:
-    """Median and median absolute deviation, by pyperf, in microseconds."""
+def tell(*words: str) -> None:
+    print(time.strftime("%H:%M:%S"), *words, flush=True)
+
+
+def summarised(values: Figures) -> Figures:
+    """Median and median absolute deviation, by pyperf."""
     return {
-        name: {scenario: _summary(values) for scenario, values in scenarios.items()}
-        for name, scenarios in times.items()
+        name: {scenario: _summary(numbers) for scenario, numbers in scenarios.items()}
+        for name, scenarios in values.items()
     }
 
 
 def _summary(values: Sequence[float]) -> list[float]:
     benchmark = pyperf.Benchmark([pyperf.Run(values, metadata={"name": "benchmark"}, collect_metadata=False)])
-    return [benchmark.median() * 1e6, benchmark.median_abs_dev() * 1e6]
+    return [benchmark.median(), benchmark.median_abs_dev()]
+
+
+def is_measurable(measure: str) -> bool:
+    """Whether this machine has what it takes."""
+    if measure == "instructions":
+        return instructions.are_countable()
+    return measure != "resident" or sys.platform == "linux"
+
+
+def machine() -> str:
+    """What the figures were found with, and when."""
+    found = pyperf.Run([1.0]).get_metadata()
+    return (
+        f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, Tornado {tornado.version}, "
+        f"{platform.system()}, {found['cpu_count']} x {found.get('cpu_model_name', platform.machine())}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", type=pathlib.Path, required=True)
     parser.add_argument("--output", type=pathlib.Path, default=HERE / "results")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--contender", action="append", help="only these (default: all)")
-    parser.add_argument("--scenario", action="append", default=[], help="only these (default: all)")
-    parser.add_argument("--measure", action="append", help="instructions, time, memory, sockets (default: all)")
+    parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}")
+    parser.add_argument("--measure", action="append", choices=MEASURES, help="only these")
+    parser.add_argument(
+        "--scenario", action="append", choices=SCENARIOS, help="only these, none of which is of sockets"
+    )
+    parser.add_argument("--contender", action="append", choices=CONTENDERS, help="only these")
     arguments = parser.parse_args()
-    names = arguments.contender or list(CONTENDERS)
-    bench = Bench(arguments.environments)
+    measures, scenarios, names = arguments.measure or [], arguments.scenario or [], arguments.contender or []
+    part = "; ".join([*measures, *scenarios, *names])
     arguments.output.mkdir(exist_ok=True)
     results = arguments.output / "results.json"
-    figures: dict[str, Figures] = json.loads(results.read_text()) if results.exists() else {}
-    for measure in arguments.measure or ["instructions", "time", "memory", "sockets"]:
-        if measure == "instructions":
-            if not instructions.are_countable():
-                print("valgrind is not installed: no instructions are counted", file=sys.stderr)
-                continue
-            found = bench.instructions(names, arguments.scenario)
-        elif measure == "time":
-            found = summarised(bench.values(measure, names, arguments.scenario, arguments.rounds))
-        else:
-            found = bench.values(measure, names, arguments.scenario, rounds=1)
-        for name, scenarios in found.items():
-            figures.setdefault(measure, {}).setdefault(name, {}).update(scenarios)
-        results.write_text(json.dumps(figures, indent=1))
-    text = f"Python {platform.python_version()}, {platform.machine()}.\n\n{table.written(figures)}"
+    # A part brings what was found before up to date, the whole begins anew.
+    found: dict[str, Any] = (
+        json.loads(results.read_text()) if part and results.exists() else {"runs": {}, "figures": {}}
+    )
+    found["runs"][part or "all"] = machine()
+    figures: dict[str, Figures] = found["figures"]
+    bench = Bench(arguments.environments)
+    for measure in measures or [measure for measure in MEASURES if measure != "sockets" or not scenarios]:
+        if not is_measurable(measure):
+            tell("not on this machine:", measure)
+            continue
+        for name, values in bench.measured(measure, names or list(CONTENDERS), scenarios, arguments.rounds).items():
+            figures.setdefault(measure, {}).setdefault(name, {}).update(values)
+        results.write_text(json.dumps(found, indent=1))
+    text = "\n".join(f"- {part}: {run}" for part, run in found["runs"].items()) + f"\n\n{table.written(figures)}"
     (arguments.output / "table.md").write_text(text)
     print(text)
     chart.draw(figures, arguments.output / "chart.png")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping
 
-    from table import Figures
+    from goals import Figures
 
 mpl.use("Agg")
 
@@ -23,11 +23,12 @@ def draw(figures: Mapping[str, Figures], path: pathlib.Path) -> None:
     """Bars of what each adds to bare Tornado: instructions where they were counted, else microseconds."""
     unit = "instructions" if figures.get("instructions") else "time"
     found = figures.get(unit, {})
-    if BARE not in found:
+    scenarios = [scenario for scenario in (REQUEST, FETCH) if scenario in found.get(BARE, {})]
+    if not scenarios:
         return
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 6), sharey=True, layout="constrained")
+    figure, axes = pyplot.subplots(1, len(scenarios), figsize=(12, 6), sharey=True, layout="constrained", squeeze=False)
     names = [name for name in reversed(CONTENDERS) if name not in (BARE, SCOPES) and name in found]
-    for axis, scenario in zip(axes, (REQUEST, FETCH), strict=True):
+    for axis, scenario in zip(axes[0], scenarios, strict=True):
         bare = found[BARE][scenario][0]
         added = [max(0.0, found[name].get(scenario, [bare])[0] - bare) for name in names]
         axis.barh(names, added, color=[_color(name) for name in names])

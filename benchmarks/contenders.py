@@ -52,6 +52,8 @@ class Contender:
     name: str
     environment: str
     switch_on: Callable[[], Tracing]
+    #: It takes part in the scenarios whose names begin so.
+    part: str = ""
 
 
 def of_noop() -> Any:
@@ -182,7 +184,7 @@ CONTENDERS = {
         Contender(BARE, "ours", _partial(Tracing, is_bare=True)),
         *(Contender(f"{BY_HAND}, {name}", "ours", _partial(by_hand, make)) for name, make in _TRACERS.items()),
         *(Contender(f"{OURS}, {name}", "ours", _partial(ours, make)) for name, make in _TRACERS.items()),
-        Contender(SCOPES, "ours", _partial(by_hand, of_mock_with_opentracings_scopes)),
+        Contender(SCOPES, "ours", _partial(by_hand, of_mock_with_opentracings_scopes), part="scope"),
         Contender(f"{OPENTELEMETRY}, SDK", "opentelemetry", _partial(opentelemetry, sdk=True)),
         Contender(f"{OPENTELEMETRY}, API only", "opentelemetry", _partial(opentelemetry, sdk=False)),
         Contender("Datadog's", "datadog", _partial(datadog, enabled=True)),

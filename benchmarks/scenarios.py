@@ -270,27 +270,33 @@ def a_scope(depth: int, repeats: int = 20) -> Scenario:
     return Scenario(act, repeats)
 
 
-REQUEST, FETCH = "request", "fetch"
+REQUEST, RAISES, FETCH, MESSAGE = "request", "handler raises", "fetch", "WebSocket message"
 
-SCENARIOS: Mapping[str, Scenario] = {
-    REQUEST: Scenario(a_request()),
-    "HTTPError": Scenario(a_failing_request(Refuses)),
-    "handler raises": Scenario(a_failing_request(Raises)),
-    "@trace": Scenario(a_decorated_request, options={"trace_all": False}),
-    "excluded": Scenario(a_request(), options={"excluded_paths": ["/story/.*"]}),
-    "trace_all=False": Scenario(a_request(), options={"trace_all": False}),
-    "10 headers": Scenario(a_request(count=10)),
-    "50 headers": Scenario(a_request(count=50)),
-    "10 routes": Scenario(a_request(routes=10)),
-    "200 routes": Scenario(a_request(routes=200)),
-    FETCH: Scenario(a_fetch(lambda: URL)),
-    "fetch of an HTTPRequest": Scenario(a_fetch(lambda: HTTPRequest(URL))),
-    **{f"gather, {count:,} children": children(count) for count in (10, 100, 1_000, 10_000)},
-    "WebSocket message": Scenario(a_message),
-    "WebSocket message, traced": Scenario(a_message, options={"trace_websocket_messages": True}),
-    "streamed chunk": Scenario(a_chunk),
-    **{f"scope at depth {depth}": a_scope(depth) for depth in (1, 10, 100)},
+#: What is shown together.
+GROUPS: Mapping[str, Mapping[str, Scenario]] = {
+    "a request": {
+        REQUEST: Scenario(a_request()),
+        "HTTPError": Scenario(a_failing_request(Refuses)),
+        RAISES: Scenario(a_failing_request(Raises)),
+        "@trace": Scenario(a_decorated_request, options={"trace_all": False}),
+        "excluded": Scenario(a_request(), options={"excluded_paths": ["/story/.*"]}),
+        "trace_all=False": Scenario(a_request(), options={"trace_all": False}),
+    },
+    "a request with headers, among routes": {
+        **{f"{count} headers": Scenario(a_request(count=count)) for count in (10, 50)},
+        **{f"{count} routes": Scenario(a_request(routes=count)) for count in (10, 200)},
+    },
+    "a fetch, a message, a chunk": {
+        FETCH: Scenario(a_fetch(lambda: URL)),
+        "fetch of an HTTPRequest": Scenario(a_fetch(lambda: HTTPRequest(URL))),
+        MESSAGE: Scenario(a_message),
+        "WebSocket message, traced": Scenario(a_message, options={"trace_websocket_messages": True}),
+        "streamed chunk": Scenario(a_chunk),
+    },
+    "a child": {f"gather, {count:,} children": children(count) for count in (10, 100, 1_000, 10_000)},
+    "a scope": {f"scope at depth {depth}": a_scope(depth) for depth in (1, 10, 100)},
 }
+SCENARIOS = {name: scenario for group in GROUPS.values() for name, scenario in group.items()}
 
 
 @contextlib.contextmanager

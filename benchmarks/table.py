@@ -3,45 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from contenders import CONTENDERS
-from goals import Counted
-from scenarios import SCENARIOS
-from served import CONNECTIONS
+from contenders import BARE, CONTENDERS
+from goals import Figures, Goals
+from scenarios import GROUPS, SCENARIOS
+from served import CONNECTIONS, processor_time, rate
 
-Figures = Mapping[str, Mapping[str, list[float]]]
+_SPREAD = "median ± median absolute deviation (and the median's ratio to bare Tornado's)"
+
+
+@dataclass(frozen=True)
+class Section:
+    """How the figures of a measure are shown."""
+
+    title: str
+    form: str
+    has_ratio: bool
+    #: The columns of each table.
+    groups: Mapping[str, Iterable[str]]
+
+    def tables(self, figures: Figures) -> Iterable[str]:
+        """A line for each contender; nothing where there are no figures."""
+        for group, columns in self.groups.items():
+            shown = [column for column in columns if any(column in found for found in figures.values())]
+            rows = [[name, *(self._cell(figures, name, column) for column in shown)] for name in CONTENDERS]
+            if shown:
+                yield _table([group, *shown], (row for row in rows if any(row[1:])))
+
+    def _cell(self, figures: Figures, name: str, column: str) -> str:
+        values, bare = (figures.get(who, {}).get(column) for who in (name, BARE))
+        if values is None:
+            return ""
+        text = self.form.format(*values)
+        return f"{text} ({values[0] / bare[0]:.2f})" if self.has_ratio and bare is not None and name != BARE else text
+
+
+_SERVED = {"over sockets": [what(connections) for what in (rate, processor_time) for connections in CONNECTIONS]}
+_EACH = {"": SCENARIOS}
+_SECTIONS = {
+    "instructions": Section("Instructions (and their ratio to bare Tornado's)", "{:,.0f}", True, GROUPS),
+    "time": Section(f"Microseconds: {_SPREAD}", "{:,.2f} ± {:,.2f}", True, GROUPS),
+    "sockets": Section(f"Requests a second, microseconds: {_SPREAD}", "{:,.0f} ± {:,.0f}", True, _SERVED),
+    "memory": Section("Bytes kept of each, objects of cyclic garbage of each", "{:.2f}, {:.0f}", False, _EACH),
+    "resident": Section(
+        "Resident memory after 2,000 of each, its growth over 18,000 more", "{:.1f} MiB, {:+,.0f} KiB", False, _EACH
+    ),
+}
 
 
 def written(figures: Mapping[str, Figures]) -> str:
-    """A table for each measure that was taken."""
-    parts = []
-    if counted := figures.get("instructions"):
-        parts += [_goals(counted), _matrix("Instructions", counted, "{:,.0f}")]
-    if timed := figures.get("time"):
-        parts.append(_matrix("Microseconds, median ± median absolute deviation", timed, "{:,.1f} ± {:,.1f}"))
-    if kept := figures.get("memory"):
-        parts.append(_matrix("Bytes kept, and objects of cyclic garbage", kept, "{:.2f}, {:.0f}"))
-    if served := figures.get("sockets"):
-        rows = [f"{number} connections" for number in CONNECTIONS]
-        parts.append(_matrix("Requests a second, and seconds of processor time each", served, "{:,.0f}, {:.6f}", rows))
+    """The comparisons, and tables of each measure that was taken."""
+    parts = ["## What is aimed at", _goals(figures)]
+    for measure, section in _SECTIONS.items():
+        if found := figures.get(measure):
+            parts += [f"## {section.title}", *section.tables(found)]
     return "\n\n".join(parts) + "\n"
 
 
-def _goals(counted: Figures) -> str:
-    lines = ["| Instructions compared | |", "| --- | ---: |"]
-    try:
-        lines += [f"| {what} | {result} |" for what, result in Counted(counted).comparisons()]
-    except KeyError as missing:
-        lines.append(f"| {missing} has not been measured | |")
-    return "\n".join(lines)
+def _goals(figures: Mapping[str, Figures]) -> str:
+    rows = (comparison.cells() for comparison in Goals(figures).comparisons())
+    return _table(["instructions, where nothing else is said", "found", "target"], rows)
 
 
-def _matrix(title: str, figures: Figures, form: str, columns: Iterable[str] = SCENARIOS) -> str:
-    """A row for each scenario, a column for each contender."""
-    names = [name for name in CONTENDERS if name in figures]
-    lines = [[title, *names], ["---"] + ["---:"] * len(names)]
-    for column in columns:
-        cells = [form.format(*figures[name][column]) if column in figures[name] else "" for name in names]
-        if any(cells):
-            lines.append([column, *cells])
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import logging
 import os
+import pathlib
+import resource
 import sys
 import time
+import traceback
 import tracemalloc
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -16,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 import instructions
 import served
 from contenders import CONTENDERS
-from scenarios import SCENARIOS, acting
+from scenarios import FETCH, MESSAGE, REQUEST, SCENARIOS, acting
 
 if TYPE_CHECKING:
     from contenders import Tracing
     from inprocess import Action
 
-#: How many units, about, a measurement takes.
-_COUNTED, _TIMED, _KEPT = 100, 500, 10_000
+#: How many units, about, a measurement takes; a value of a time is of so many.
+_COUNTED, _TIMED, _KEPT, _RESIDENT = 100, 500, 5_000, 20_000
+#: Where memory is looked at.
+_KEEPING = (REQUEST, FETCH, MESSAGE)
 
 
 async def repeat(action: Action, times: int) -> None:
@@ -46,42 +50,69 @@ async def count(action: Action, units: int, tracing: Tracing) -> str:
 
 
 async def measure_time(action: Action, units: int, tracing: Tracing) -> str:
-    """Seconds per unit, in several values."""
+    """Microseconds per unit, in several values."""
     times = max(1, _TIMED // units)
     await repeat(action, times)
     values = []
-    for _ in range(5):
+    for _ in range(5 if units < 10_000 else 2):
         tracing.reset()
         gc.collect()
         start = time.perf_counter()
         await repeat(action, times)
-        values.append((time.perf_counter() - start) / (times * units))
+        values.append((time.perf_counter() - start) / (times * units) * 1e6)
     return "\t".join(map(str, values))
 
 
 async def measure_memory(action: Action, units: int, tracing: Tracing) -> str:
-    """Bytes that are kept of each unit, and objects that only the cyclic garbage collector frees."""
+    """Bytes that are kept of each unit, and objects of each that only the cyclic garbage collector frees."""
     times = max(1, _KEPT // units)
-    await repeat(action, times)
-    tracing.reset()
-    gc.collect()
+    few = max(1, times // 5)
+    await repeat(action, few)
+    forget(tracing)
     gc.disable()
     tracemalloc.start()
-    await repeat(action, times)
-    tracing.reset()
-    garbage = gc.collect()
+    await repeat(action, few)
+    garbage = forget(tracing)
     before, _ = tracemalloc.get_traced_memory()
     await repeat(action, times)
-    tracing.reset()
-    gc.collect()
+    forget(tracing)
     after, _ = tracemalloc.get_traced_memory()
-    return f"{(after - before) / (times * units)}\t{garbage / (times * units)}"
+    return f"{(after - before) / (times * units)}\t{garbage / (few * units)}"
+
+
+async def measure_resident(action: Action, units: int, tracing: Tracing) -> str:
+    """MiB that are resident after the first tenth of a long run, and KiB by which that grows until its end."""
+    sizes = []
+    for tenths in (1, 9):
+        for _ in range(tenths * _RESIDENT // 10 // _COUNTED):
+            await repeat(action, max(1, _COUNTED // units))
+            tracing.reset()
+        forget(tracing)
+        sizes.append(resident_kib())
+    first, last = sizes
+    return f"{first / 1024}\t{last - first}"
+
+
+def forget(tracing: Tracing) -> int:
+    """Free what nobody needs; how many objects only the garbage collector could free."""
+    tracing.reset()
+    garbage = gc.collect()
+    # CPython's cache of attributes keeps up to 4,096 names, some of them made for a single request.
+    sys._clear_type_cache()
+    return garbage
+
+
+def resident_kib() -> float:
+    """KiB of physical memory that this process has, as Linux counts it: in pages."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1024
 
 
 MEASURES: dict[str, Callable[[Any, int, Tracing], Coroutine[Any, Any, str]]] = {
     "instructions": count,
     "time": measure_time,
     "memory": measure_memory,
+    "resident": measure_resident,
 }
 
 
@@ -91,28 +122,35 @@ async def measured(measure: str, name: str, tracing: Tracing) -> None:
             print(name, await MEASURES[measure](action, SCENARIOS[name].units, tracing), sep="\t")
 
 
-def in_a_fork(function: Callable[[], object]) -> None:
-    """Run a function in a process that has seen none of the other scenarios."""
+def in_a_fork(measure: str, name: str, tracing: Tracing) -> None:
+    """Measure in a process that has seen none of the other scenarios."""
     child = os.fork()
     if child == 0:
         try:
-            function()
+            asyncio.run(measured(measure, name, tracing))
             sys.stdout.flush()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        sys.exit("a scenario failed")
 
 
 def main(measure: str, contender: str, *names: str) -> None:
     for logger in map(logging.getLogger, ("tornado.access", "tornado.application", "tornado.general")):
         logger.addHandler(logging.NullHandler())
         logger.propagate = False
+    part = CONTENDERS[contender].part
     tracing = CONTENDERS[contender].switch_on()
     if measure == "sockets":
-        asyncio.run(served.measure(tracing))
+        if not part:
+            asyncio.run(served.measure(tracing))
         return
-    for name in names or SCENARIOS:
-        in_a_fork(functools.partial(asyncio.run, measured(measure, name, tracing)))
+    for name in names or (_KEEPING if measure in ("memory", "resident") else SCENARIOS):
+        if name.startswith(part):
+            in_a_fork(measure, name, tracing)
 
 
 if __name__ == "__main__":
