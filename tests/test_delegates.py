@@ -368,6 +368,14 @@ class DetachesInPrepare(Detaches):
         await self.take()
 
 
+class DetachesByItself(Detaches):
+    """And would not have Tornado finish it."""
+
+    async def get(self) -> None:
+        self._auto_finish = False
+        await self.take()
+
+
 class DetachesLater(Detaches):
     """``get`` is over, and nobody will ever call ``finish()``."""
 
@@ -382,7 +390,15 @@ class DetachesLater(Detaches):
 
 @pytest.mark.parametrize(
     ("handler", "is_decorated"),
-    [(Detaches, False), (Detaches, True), (DetachesInPrepare, False), (DetachesLater, False), (DetachesLater, True)],
+    [
+        (Detaches, False),
+        (Detaches, True),
+        (DetachesInPrepare, False),
+        (DetachesByItself, False),
+        (DetachesByItself, True),
+        (DetachesLater, False),
+        (DetachesLater, True),
+    ],
 )
 async def test_a_request_whose_handler_detaches_the_connection_has_one_finished_span(
     each_recorder: Recorder, servers: Servers, handler: type[Detaches], is_decorated: bool
