@@ -373,8 +373,9 @@ async def test_what_is_active_is_the_own_applications_span(servers: Servers, cli
     ]
 
 
+@pytest.mark.parametrize("is_traced", [True, False])
 async def test_a_server_that_was_started_within_a_request_is_not_that_requests(
-    three: list[Recorder], servers: Servers, client: AsyncHTTPClient
+    three: list[Recorder], servers: Servers, client: AsyncHTTPClient, is_traced: bool
 ) -> None:
     """Its connections inherit the context in which it was started."""
     default, first, second = three
@@ -387,12 +388,12 @@ async def test_a_server_that_was_started_within_a_request_is_not_that_requests(
             started.append(servers.start(application(client)))
             started.append(servers.start(application(client, **tracing_of(second, trace_all=True))))
 
-    own = servers.start(Application([(r"/", Start)], **tracing_of(first, trace_all=True)))
+    own = servers.start(Application([(r"/", Start)], **tracing_of(first, trace_all=is_traced)))
     await client.fetch(f"{own}/")
     plain, other = started
     await client.fetch(f"{plain}/front?url={leaf}/leaf")
     await client.fetch(f"{other}/front?url={leaf}/leaf")
-    assert kinds(first) == ["server"]
+    assert kinds(first) == ["server"] * is_traced
     assert kinds(second) == ["client", "server"]
     assert only(second.finished, kind="server").parent_id in {span.span_id for span in default.finished}
     assert kinds(default) == ["client"] * 4

@@ -61,6 +61,22 @@ async def test_a_handler_that_is_cancelled_from_outside_has_one_finished_span(
     assert span.is_error
 
 
+async def test_a_handler_that_answers_for_what_was_cancelled_in_it_has_no_error(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    class Answers(RequestHandler):
+        async def get(self) -> None:
+            try:
+                raise asyncio.CancelledError
+            except asyncio.CancelledError:
+                self.send_error(404)
+
+    init_tracing(recorder.tracer, trace_client=False)
+    await client.fetch(servers.start(Application([("/", Answers)])), raise_error=False)
+    span = await only_span(recorder)
+    assert (span.status, span.is_error, span.logs) == (404, False, [])
+
+
 async def test_a_handler_whose_client_leaves_has_one_finished_span(each_recorder: Recorder, servers: Servers) -> None:
     """The client's going away is no error of the server's."""
     init_tracing(each_recorder.tracer)
