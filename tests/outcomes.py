@@ -191,6 +191,12 @@ class SetsStatus500(RequestHandler):
         self.set_status(500)
 
 
+@outcome(500, error=True)
+class SendsAnError(RequestHandler):
+    def get(self) -> None:
+        self.send_error()
+
+
 @outcome(503, error=True)
 class SendsError503(RequestHandler):
     def get(self) -> None:
@@ -425,6 +431,14 @@ class RaisesInAsyncPrepare(RequestHandler):
 class RaisesInInitialize(RequestHandler):
     def initialize(self) -> None:
         fail()
+
+
+@outcome(None, HTTPError, reaches_method=False)
+class RaisesHTTPErrorInInitialize(RequestHandler):
+    """Which nobody answers, though it is a way to answer."""
+
+    def initialize(self) -> None:
+        raise HTTPError(404)
 
 
 @outcome(None, UnhandledError, reaches_method=False)

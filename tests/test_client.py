@@ -19,7 +19,7 @@ import tornado
 from opentracing import Format
 from serving import until
 from support import MockRecorder, Recorded, Recorder, Servers, active_id, children, only, span_id
-from tornado.httpclient import AsyncHTTPClient, HTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClient, HTTPClientError, HTTPRequest, HTTPResponse, _RequestProxy
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
@@ -326,6 +326,19 @@ async def test_a_client_of_a_subclass_is_traced_once(
     client = new_client(implementation)
     response = await client.fetch(f"{site.url}/redirect/1")
     assert echoed_id(each_recorder, response) == the_span(each_recorder).span_id
+    client.close()
+
+
+class OwnDefaults(SimpleAsyncHTTPClient):
+    def fetch_impl(self, request: Any, callback: Callable[[HTTPResponse], None]) -> None:
+        super().fetch_impl(_RequestProxy(request, {"user_agent": "mine"}), callback)  # type: ignore[arg-type]
+
+
+async def test_a_client_that_makes_something_else_of_the_request_is_traced(recorder: Recorder, site: Site) -> None:
+    init_client_tracing(recorder.tracer)
+    client = new_client(OwnDefaults)
+    response = await client.fetch(f"{site.url}/")
+    assert echoed_id(recorder, response) == the_span(recorder).span_id
     client.close()
 
 

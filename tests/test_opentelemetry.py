@@ -37,6 +37,7 @@ from serving import until
 from support import Servers
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.web import Application, HTTPError, RequestHandler
+from tornado.websocket import WebSocketHandler, websocket_connect
 
 from tornado_opentracing import init_tracing
 from tornado_opentracing.opentelemetry import create_tracer
@@ -423,6 +424,29 @@ async def test_baggage_arrives_in_the_handler_for_both(otel: OpenTelemetry, url:
         response = await AsyncHTTPClient().fetch(f"{url}/baggage")
     assert response.body == b'{"ours": "ada lovelace", "theirs": "ada lovelace"}'
     assert baggage.get_all() == {}
+
+
+async def test_what_one_message_of_a_websocket_leaves_in_the_context_never_shows_in_the_next(
+    otel: OpenTelemetry, servers: Servers
+) -> None:
+    """Baggage of OpenTelemetry's too, which a handler attaches and does not detach."""
+
+    class Socket(WebSocketHandler):
+        def open(self, *args: str, **kwargs: str) -> None:
+            context.attach(baggage.set_baggage("open", "1"))
+
+        def on_message(self, message: str | bytes) -> None:
+            seen = " ".join(baggage.get_all())
+            context.attach(baggage.set_baggage(str(message), "1"))
+            self.write_message(seen)
+
+    init_tracing(otel.tracer, trace_client=False)
+    url = servers.start(Application([("/", Socket)]))
+    connection = await websocket_connect(url.replace("http", "ws"))
+    for name in "abc":
+        await connection.write_message(name)
+        assert await connection.read_message() in ("", "open")
+    connection.close()
 
 
 def test_baggage_of_opentelemetry_goes_along(otel: OpenTelemetry) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
+from typing import Any
 
 import pytest
 from outcomes import OUTCOMES, Outcome, UnhandledError, fail
@@ -186,3 +188,31 @@ async def test_an_error_is_logged_with_the_standard_fields(
     assert stack.startswith("Traceback")
     assert 'raise UnhandledError("oops")' in stack
     assert "in get" in stack
+
+
+async def test_the_stack_is_pythons_own_but_for_the_carets(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    """With what it was raised for, and with Python's guess of the name that was meant."""
+    stacks: list[str] = []
+
+    class Raising(RequestHandler):
+        def get(self) -> None:
+            some_value = "hello"
+            try:
+                fail()
+            except UnhandledError:
+                self.write(some_valeu or some_value)  # type: ignore[name-defined] # noqa: F821
+
+        def log_exception(self, *exc_info: Any) -> None:
+            stacks.append("".join(traceback.format_exception(*exc_info)))
+
+    init_tracing(recorder.tracer, trace_client=False)
+    await client.fetch(servers.start(Application([("/", Raising)])), raise_error=False)
+    (log,) = (await only_span(recorder)).logs
+
+    def without_carets(stack: str) -> list[str]:
+        return [line for line in stack.splitlines() if set(line) - set(" ~^")]
+
+    assert without_carets(log["stack"]) == without_carets(stacks[0])
+    assert stacks[0].count("Traceback") == 2

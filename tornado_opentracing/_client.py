@@ -189,9 +189,9 @@ def _done(state: ClientSpan, future: Future[HTTPResponse]) -> None:
         return
     if state.request is not None:
         response.request = state.request
-    elif hasattr(response.request, _FETCH):
+    else:
         # The response is the caller's to copy, to pickle and to keep; the span is not.
-        delattr(response.request, _FETCH)
+        getattr(response.request, "__dict__", {}).pop(_FETCH, None)
     error = raised or response.error
     if error is not None:
         state.fail(error)

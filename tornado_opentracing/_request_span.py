@@ -34,8 +34,8 @@ class RequestSpan(_spans.SpanLifecycle):
     connection_closed = False
     is_excluded = False
     is_unanswered = False
-    #: Once it is the handshake's of a WebSocket, and over: makes nothing active in the context in which it is called.
-    clear: Callable[[], object] | None = None
+    #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
+    clear: Callable[[], None] | None = None
 
     def finish_for(self, handler: RequestHandler) -> None:
         """Finish the span with what the handler's response became."""
@@ -131,9 +131,10 @@ def operation_name(
 ) -> str:
     """What the span of a request is called; a callback of the application's has a say where there is a handler."""
     choice = config.options.operation_name
-    if choice == "route":
-        return _routes.operation_by_route(request, application, handler_class)
-    if choice != "handler" and handler is not None:
+    if not callable(choice):
+        by_route = choice == "route"
+        return _routes.operation_by_route(request, application, handler_class) if by_route else handler_class.__name__
+    if handler is not None:
         try:
             name = choice(handler)
             if not isinstance(name, str):

@@ -187,6 +187,15 @@ def nothing_active(tracer: Tracer) -> AbstractContextManager[object]:
         return nullcontext()
 
 
+def clearing(tracer: Tracer) -> Callable[[], None] | None:
+    """Make nothing of the tracer's active, and return what does so again, if there is something as cheap as that."""
+    try:
+        return scope_manager.clearing(tracer.scope_manager)
+    except Exception:
+        report("looking up the scope manager")
+        return None
+
+
 def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
     """The span context that a request's headers carry, if they carry one.
 
@@ -275,6 +284,8 @@ def log_error(span: Span, error: BaseException, options: Options) -> None:
 
 def format_exception(error: BaseException) -> str:
     """An exception's traceback as text, without the carets, which take longer than all the rest to place."""
-    formatted = traceback.TracebackException(type(error), error, None, compact=True)
+    # Only with it do these tell which name was meant.
+    named = error.__traceback__ if isinstance(error, (NameError, AttributeError)) else None
+    formatted = traceback.TracebackException(type(error), error, named, compact=True)
     formatted.stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__))
     return "".join(formatted.format()).rstrip("\n")

@@ -95,8 +95,9 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         # connection, the handshake's span is not active.
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
-            handshake.clear = _spans.nothing_active(handshake.tracer).__enter__
-            handshake.clear()
+            handshake.clear = _spans.clearing(handshake.tracer)
+            if handshake.clear is None:
+                _spans.nothing_active(handshake.tracer).__enter__()
         return original(self)
 
     return _detach_stream
@@ -127,14 +128,20 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         handshake = _handshake(self.handler) if layer.enabled else None
         if handshake is None:
             return original(self, callback, *args, **kwargs)
-        # What a plain on_message left active would be active in the next: both run in the receive loop itself.
-        if handshake.clear is not None:
-            handshake.clear()
         if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
             state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
             if state is not None:
                 callback = functools.partial(_run, state, callback)
-        return original(self, callback, *args, **kwargs)
+        # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
+        clear = handshake.clear
+        if clear is None:
+            with _spans.nothing_active(handshake.tracer):
+                return original(self, callback, *args, **kwargs)
+        clear()
+        try:
+            return original(self, callback, *args, **kwargs)
+        finally:
+            clear()
 
     return _run_callback
 

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from typing import Any, cast
@@ -202,12 +202,6 @@ class _Cut(_Scope):
     def __init__(self, manager: ContextVarsScopeManager) -> None:
         super().__init__(manager, cast("Span", None), False)
 
-    def __enter__(self) -> _Cut:
-        """Cut; where nobody exits, again and again what was left above it since."""
-        if self._manager._top.get() is not self:
-            self._manager._top.set(self)
-        return self
-
     def __exit__(self, *exc_info: object) -> None:
         self.closed = True
         self.restore()
@@ -264,8 +258,7 @@ class _OpenTelemetryCleared:
 def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     """A context manager in which nothing is active in one scope manager, of the kinds that this package knows.
 
-    Who never exits it may enter it any number of times. The kinds are :class:`ContextVarsScopeManager`, the one of the
-    same name in ``opentracing``, and OpenTelemetry's.
+    Those are :class:`ContextVarsScopeManager`, the one of the same name in ``opentracing``, and OpenTelemetry's.
     """
     if isinstance(manager, ContextVarsScopeManager):
         return _Cut(manager)
@@ -275,6 +268,25 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     if module.startswith("opentelemetry."):
         return _OpenTelemetryCleared()
     return contextlib.nullcontext()
+
+
+def clearing(manager: ScopeManager) -> Callable[[], None] | None:
+    """Make nothing active in the current context for good, and return what does so again, in any context.
+
+    That is cheaper than :func:`nothing_active`, but only for a plain :class:`ContextVarsScopeManager`: what others keep
+    in their variables is more than the active span. For them this does nothing, and returns ``None``.
+    """
+    if type(manager) is not ContextVarsScopeManager:
+        return None
+    top, cut = manager._top, _Cut(manager)
+    # It is never exited: who inherits it needs nothing of what is below.
+    cut._below = cut._token = None
+
+    def clear() -> None:
+        if top.get() is not cut:
+            top.set(cut)
+
+    return clear
 
 
 @contextlib.contextmanager
