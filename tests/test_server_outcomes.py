@@ -79,6 +79,27 @@ async def test_a_handler_that_answers_for_what_was_cancelled_in_it_has_no_error(
     assert (span.status, span.is_error, span.logs) == (404, False, [])
 
 
+async def test_a_finish_that_raises_before_anything_went_out_leaves_the_span_to_the_next_one(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    handlers: list[RequestHandler] = []
+
+    class Later(RequestHandler):
+        def get(self) -> None:
+            self._auto_finish = False
+            handlers.append(self)
+
+    init_tracing(recorder.tracer, trace_client=False)
+    fetching = client.fetch(servers.start(Application([("/", Later)])))
+    await until(lambda: handlers)
+    with pytest.raises(TypeError):
+        handlers[0].finish(object())  # type: ignore[arg-type]
+    assert recorder.unfinished == 1
+    handlers[0].finish("hello")
+    assert (await fetching).body == b"hello"
+    assert (await only_span(recorder)).status == 200
+
+
 async def test_a_handler_whose_client_leaves_has_one_finished_span(each_recorder: Recorder, servers: Servers) -> None:
     """The client's going away is no error of the server's."""
     init_tracing(each_recorder.tracer)
