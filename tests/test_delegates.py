@@ -338,6 +338,26 @@ async def test_a_default_handler_class_has_one_span(each_recorder: Recorder, ser
     assert "http.route" not in span.tags
 
 
+class Gate(FallbackHandler):
+    def prepare(self) -> None:
+        if self.get_argument("closed", ""):
+            self.set_status(403)
+            self.finish("closed")
+        else:
+            super().prepare()
+
+
+async def test_a_fallback_handler_that_answers_itself_has_its_span(each_recorder: Recorder, servers: Servers) -> None:
+    init_tracing(each_recorder.tracer)
+    inner = Application([("/", Hello)])
+    url = servers.start(Application([("/", Gate, {"fallback": inner})]))
+    assert await ask(url, "/?closed=1") == (403, "closed")
+    span = await only_span(each_recorder)
+    assert (span.name, span.status, span.is_error) == ("Gate", 403, False)
+    assert await ask(url, "/") == (200, "hello")
+    assert [span.name for span in await settled(each_recorder, 2)] == ["Gate", "Hello"]
+
+
 # detach().
 
 

@@ -496,6 +496,52 @@ async def test_a_request_that_one_application_excluded_is_not_traced_by_one_that
     assert (await only_span(recorder)).path == "/neither"
 
 
+async def test_fetches_of_a_request_that_another_application_excluded_are_not_traced(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    leaf = servers.start(echo())
+
+    class Fetches(RequestHandler):
+        async def get(self) -> None:
+            await client.fetch(leaf)
+            self.write("hello")
+
+    inner = Application([("/.*", Fetches)], opentracing_operation_name="route")
+    init_tracing(recorder.tracer)
+    settings: Any = {"opentracing_excluded_paths": ["/outer"]}
+    url = servers.start(Application([(".*", FallbackHandler, {"fallback": inner})], **settings))
+    async with connection(url) as opened:
+        assert await opened.get("/outer") == (200, "hello")
+    await quiet()
+    assert not recorder.finished
+
+
+async def test_what_an_excluded_request_does_when_others_finish_it_is_not_traced(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    handlers: list[RequestHandler] = []
+    fetching: list[Any] = []
+    leaf = servers.start(echo())
+
+    class Waits(RequestHandler):
+        def get(self) -> None:
+            self._auto_finish = False
+            handlers.append(self)
+
+        def on_finish(self) -> None:
+            fetching.append(client.fetch(leaf))
+
+    init_tracing(recorder.tracer, excluded_paths=["/"])
+    async with connection(servers.start(Application([("/", Waits)]))) as opened:
+        opened.send("GET / HTTP/1.1\nHost: h\n\n")
+        await until(lambda: handlers)
+        handlers[0].finish("hello")
+        assert await opened.answer() == (200, "hello")
+    await fetching[0]
+    await quiet()
+    assert not recorder.finished
+
+
 # Where single handlers are traced.
 
 
