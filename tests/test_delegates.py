@@ -388,6 +388,18 @@ class DetachesInPrepare(Detaches):
         await self.take()
 
 
+async def test_a_handler_that_nobody_traces_can_detach_the_connection(recorder: Recorder, servers: Servers) -> None:
+    class Bye(RequestHandler):
+        async def get(self) -> None:
+            stream = self.detach()
+            await stream.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbye")
+            stream.close()
+
+    init_tracing(recorder.tracer, trace_all=False)
+    assert await ask(servers.start(Application([("/", Bye)])), "/") == (200, "bye")
+    assert not recorder.finished
+
+
 class DetachesByItself(Detaches):
     """And would not have Tornado finish it."""
 
@@ -450,6 +462,8 @@ async def test_a_request_whose_handler_detaches_the_connection_has_one_finished_
         assert await opened.answer() == (200, "hi")
         if handler is DetachesLater:
             await only_span(each_recorder)
+        else:
+            assert each_recorder.unfinished == 1
         release.set()
         assert await opened.answer() == (200, "bye")
     span = await only_span(each_recorder)

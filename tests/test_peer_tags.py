@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import logging
 import pathlib
 import socket
 import sys
@@ -16,6 +18,7 @@ from support import Recorded, Recorder, Servers, only
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.routing import AnyMatches, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
@@ -291,3 +294,22 @@ async def test_a_unix_socket_has_no_address_but_the_one_that_a_proxy_tells(
         await ask(opened, "/", *headers)
         await opened.close()
     assert peer_of(await only_span(recorder)) == expected
+
+
+async def test_a_request_whose_address_the_application_made_something_else_is_served_and_traced(
+    recorder: Recorder, servers: Servers, reports: list[logging.LogRecord]
+) -> None:
+    class Remembers(AnyMatches):
+        def match(self, request: Any) -> dict[str, Any] | None:
+            request.remote_ip = ipaddress.ip_address(request.remote_ip)
+            return {}
+
+    class Hello(RequestHandler):
+        def get(self) -> None:
+            self.write("hello")
+
+    init_tracing(recorder.tracer)
+    async with connection(servers.start(Application([Rule(Remembers(), Hello)]))) as opened:
+        assert await opened.get("/") == (200, "hello")
+    assert (await only_span(recorder)).status == 200
+    assert [record.args for record in reports] == [("describing a request",)]
