@@ -304,6 +304,16 @@ async def test_a_response_whose_request_is_fetched_again_has_a_second_span(
     assert [span.status for span in client_spans(recorder)] == [200, 200]
 
 
+async def test_the_request_of_a_response_keeps_nothing_of_the_span(
+    recorder: Recorder, each_client: AsyncHTTPClient, site: Site
+) -> None:
+    """It is the caller's to copy, to pickle and to keep."""
+    init_client_tracing(recorder.tracer)
+    response = await each_client.fetch(f"{site.url}/")
+    assert the_span(recorder).status == 200
+    assert not [name for name in vars(response.request) if "opentracing" in name]
+
+
 class Plain(SimpleAsyncHTTPClient):
     pass
 
