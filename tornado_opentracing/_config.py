@@ -28,11 +28,10 @@ class TracingConfig:
     Asks the tracer nothing, for some are made while a request is served: :func:`accept` does, where one is given.
     """
 
-    #: What stands for the span of its requests that are excluded, once there was one.
-    excluded: object = None
-
     def __init__(self, tracer: Tracer | None, given: Mapping[str, Any]) -> None:
         self.own_tracer = tracer
+        #: What stands for the span of its requests that are excluded, once there was one.
+        self.excluded: object = None
         self._over: tuple[TracingConfig, TracingConfig] | None = None
         self.given = checked(given)
         self.options = Options(**self.given)
@@ -57,7 +56,7 @@ class TracingConfig:
         return TracingConfig(self.own_tracer, {"trace_all": False, "trace_client": False})
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class ProcessDefaults:
     """What ``init_tracing`` and ``init_client_tracing`` were given; the one piece of global state."""
 
@@ -111,8 +110,11 @@ def config_of(application: Application) -> TracingConfig | None:
     defaults = process.tracing
     if defaults is None:
         return None
-    resolved: _Resolved | None = getattr(application, _RESOLVED, None)
-    return _read(application, defaults) if resolved is None or resolved.defaults is not defaults else resolved.config
+    try:  # which costs less than to ask whether it is there: it is, but for the first time
+        resolved: _Resolved = application._tornado_opentracing  # type: ignore[attr-defined]
+    except AttributeError:
+        return _read(application, defaults)
+    return resolved.config if resolved.defaults is defaults else _read(application, defaults)
 
 
 def traced_config_of(application: Application) -> TracingConfig:

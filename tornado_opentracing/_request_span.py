@@ -13,13 +13,13 @@ from opentracing import Tracer as NoopTracer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, Finish, HTTPError, RequestHandler
 
-from tornado_opentracing import _routes, _spans, _tags
-from tornado_opentracing._config import TracingConfig, within
-from tornado_opentracing.scope_manager import innermost_cut
+from tornado_opentracing import _config, _routes, _spans, _tags, scope_manager
 
 if TYPE_CHECKING:
     from opentracing import Scope, Span, Tracer
     from tornado.httputil import HTTPServerRequest
+
+    from tornado_opentracing._config import TracingConfig
 
 #: Where it is kept. Looked up by name on the hot paths, where a function for that would cost more than the look.
 SPAN = "_tornado_opentracing"
@@ -90,7 +90,7 @@ def start_request_span(
     attribute_names: Iterable[str],
 ) -> RequestSpan | None:
     """Start the span of a request, as a child of what its headers carry, else as a root."""
-    tracer, options = config.tracer, config.options
+    tracer, options = config.own_tracer or config.tracer, config.options
     span_tags: dict[str, Any] = {}
     parent = None
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
@@ -100,7 +100,7 @@ def start_request_span(
         except Exception:
             _spans.report("describing a request")
         parent = _spans.extract(tracer, request.headers)
-    span = _spans.start(tracer, operation_name, span_tags, parent=parent, is_root=True)
+    span = _spans.start(tracer, operation_name, span_tags, parent, True)
     if span is None:
         return None
     state = RequestSpan(span, config, tracer)
@@ -118,7 +118,10 @@ def start_handler_span(
     config: TracingConfig, handler: RequestHandler, attribute_names: Iterable[str]
 ) -> RequestSpan | None:
     """Start the span of the request that a handler serves."""
-    name = operation_name(config, handler.application, handler.request, type(handler), handler)
+    if config.options.operation_name == "handler":
+        name = type(handler).__name__
+    else:
+        name = operation_name(config, handler.application, handler.request, type(handler), handler)
     return start_request_span(config, handler.request, name, attribute_names)
 
 
@@ -148,16 +151,18 @@ def operation_name(
 _Opened = tuple["Token[tuple[TracingConfig | None, object, object]]", "Scope | None"]
 
 
-def activate(state: RequestSpan, *, anew: bool = False) -> _Opened | None:
-    """Make the request's span active, unless it is: then there is nothing to :func:`deactivate`, and this is ``None``.
+def is_active(state: RequestSpan) -> bool:
+    """Whether the request's span, or one of the application's within it, is active already."""
+    _, active_state, cut = _config.within.get()
+    return active_state is state and cut is scope_manager.innermost_cut.get()
+
+
+def activate(state: RequestSpan) -> _Opened:
+    """Make the request's span active, until :func:`deactivate`.
 
     Of a request that is excluded, only that is carried on: its fetches are not traced either.
     """
-    cut = innermost_cut.get()
-    _, active_state, active_cut = within.get()
-    if active_state is state and active_cut is cut and not anew:
-        return None
-    token = within.set((state.config, state, cut))
+    token = _config.within.set((state.config, state, scope_manager.innermost_cut.get()))
     return token, None if state.is_excluded else _spans.activate(state.tracer, state.span)
 
 
@@ -166,7 +171,7 @@ def deactivate(opened: _Opened) -> None:
     token, scope = opened
     _spans.close(scope)
     try:  # noqa: SIM105 - suppress() costs as much as all the rest
-        within.reset(token)
+        _config.within.reset(token)
     except ValueError:
         pass  # a coroutine that is collected unfinished is closed in another context
 
@@ -182,7 +187,8 @@ class active:  # noqa: N801 - a context manager, named for how it reads
         self._opened: _Opened | None = None
 
     def __enter__(self) -> None:
-        self._opened = activate(self._state, anew=self._anew)
+        if self._anew or not is_active(self._state):
+            self._opened = activate(self._state)
 
     def __exit__(self, *exc_info: object) -> None:
         opened, self._opened = self._opened, None
@@ -201,7 +207,10 @@ def sent_status(handler: RequestHandler) -> int | None:
     ``HTTP1Connection`` keeps the start line it wrote; the handler's own ``get_status()`` can have been changed since,
     and is not what went out where a ``FallbackHandler`` let somebody else answer.
     """
-    start_line = getattr(handler.request.connection, "_response_start_line", None)
+    try:
+        start_line = handler.request.connection._response_start_line  # type: ignore[union-attr]
+    except AttributeError:
+        start_line = None
     if start_line is not None:
         return start_line.code  # type: ignore[no-any-return]
     return handler.get_status() if handler._headers_written else None

@@ -151,9 +151,9 @@ def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
                 if delegate is not None:
                     # Keep the innermost path pattern: it was matched against the whole path, and is the first to get
                     # here. Where nothing matched in a router, it answers with a 404 of its own.
-                    is_router = isinstance(rule.target, _ROUTERS)
                     # Not by way of request.__dict__, which makes every later look at an attribute dearer.
-                    if getattr(request, _PATTERN, _NOTHING if is_router else None) is None:
+                    inner = getattr(request, _PATTERN, _NOTHING)
+                    if inner is None or (inner is _NOTHING and not isinstance(rule.target, _ROUTERS)):
                         pattern = rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None
                         setattr(request, _PATTERN, pattern)
                     return delegate

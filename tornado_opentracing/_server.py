@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application, FallbackHandler, OutputTransform, RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _routes, _spans
-from tornado_opentracing._config import TracingConfig, config_of, process, within
+from tornado_opentracing import _config, _routes, _spans, scope_manager
+from tornado_opentracing._config import TracingConfig, config_of, process
 from tornado_opentracing._exclusion import excludes
 from tornado_opentracing._patching import Layer, Patch
 from tornado_opentracing._request_span import (
@@ -26,13 +26,13 @@ from tornado_opentracing._request_span import (
     activate,
     active,
     deactivate,
+    is_active,
     note,
     operation_name,
     request_span,
     start_handler_span,
     start_request_span,
 )
-from tornado_opentracing.scope_manager import innermost_cut
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders
@@ -114,8 +114,7 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
                 if not state.finished:
                     executed(state, handler)
         finally:
-            if opened is not None:
-                deactivate(opened)
+            deactivate(opened)
 
     async def handed_on(config: TracingConfig, handler: RequestHandler, transforms: Any, args: Any, kw: Any) -> None:
         await original(handler, transforms, *args, **kw)
@@ -134,7 +133,7 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
         state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self, chunk)
-        opened = activate(state)
+        opened = None if is_active(state) else activate(state)
         try:
             try:
                 return original(self, chunk)
@@ -210,8 +209,8 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             config, excluded = config.untraced, getattr(request, SPAN)
         # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
         # another Application's.
-        is_default = config is process.tracing and within.get()[0] is None
-        token = None if is_default else within.set((config, excluded, innermost_cut.get()))
+        is_default = config is process.tracing and _config.within.get()[0] is None
+        token = None if is_default else _config.within.set((config, excluded, scope_manager.innermost_cut.get()))
         try:
             return original(self)
         except Exception as error:
@@ -219,7 +218,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
         finally:
             if token is not None:
-                within.reset(token)
+                _config.within.reset(token)
 
     return execute
 

@@ -62,15 +62,14 @@ class SpanLifecycle:
     #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
 
-    _error: BaseException | None = None
-    _failed = False
-
     def __init__(self, span: Span, config: TracingConfig, tracer: Tracer) -> None:
         self.span = span
         self.config = config
         self.options = config.options
         self.tracer = tracer
         self.finished = False
+        self._error: BaseException | None = None
+        self._failed = False
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """Note an exception; the first that is a failure counts.
@@ -120,14 +119,13 @@ class SpanLifecycle:
                 report("finishing a span")
 
 
-def start(
+def start(  # noqa: PLR0917 - keywords cost more
     tracer: Tracer,
     operation_name: str,
     span_tags: dict[str, Any],
-    *,
-    parent: SpanContext | None = None,
+    parent: SpanContext | None,
+    is_root: bool,
     references: list[Reference] | None = None,
-    is_root: bool = False,
 ) -> Span | None:
     """Start a span; ``None`` if the tracer could not.
 
@@ -231,7 +229,7 @@ def _raises_for_absence(tracer: Tracer) -> bool:
 
 # What Tornado and HTTP allow in a header; anything else would make the application's own message fail.
 _is_header_name = functools.lru_cache(maxsize=256)(re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch)
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_has_tabs = re.compile(r"[\t\x20-\x7e]*").fullmatch
 # Baggage that somebody sent goes on with every fetch: more of it than that, the limit of W3C's Baggage, could make a
 # message too large for whoever receives it.
 _MOST_INJECTED = 8192
@@ -249,11 +247,12 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> Non
     for name, value in carrier.items():
         # One by one: a baggage item that HTTP cannot carry must not cost the trace its continuation.
         try:
-            if not _is_header_name(name) or not _HEADER_VALUE.fullmatch(value):
+            if not _is_header_name(name) or not ((value.isascii() and value.isprintable()) or _has_tabs(value)):
                 raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
-            if len(name) + len(value) > room:
+            size = len(name) + len(value)
+            if size > room:
                 raise ValueError(f"the tracer's header {name!r} does not fit into the {_MOST_INJECTED} bytes there are")
-            room -= len(name) + len(value)
+            room -= size
             headers[name] = value
         except Exception:
             report("injecting a header")

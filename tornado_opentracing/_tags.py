@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from opentracing import tags
 from tornado.httputil import HTTPHeaders
@@ -83,17 +83,17 @@ def _header(name: str, values: list[str], options: Options) -> str:
 
 def _server_at(url: str) -> Mapping[str, Any]:
     try:
-        parts = urlsplit(url)
-        return _peer_tags(parts.scheme, parts.netloc)
+        scheme, _, rest = url.partition("://")
+        return _peer_tags(scheme, rest.partition("/")[0])
     except Exception:  # no URL at all: Tornado says so
         return {}
 
 
 @functools.lru_cache(maxsize=1024)
 def _peer_tags(scheme: str, netloc: str) -> Mapping[str, Any]:
-    parts = SplitResult(scheme, netloc, "", "", "")
+    parts = urlsplit(f"{scheme}://{netloc}")
     host = parts.hostname
-    port = _DEFAULT_PORTS.get(scheme) if parts.port is None else parts.port
+    port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
     if not host:
         return {}
     peer: dict[str, Any] = {tags.PEER_HOSTNAME: host}

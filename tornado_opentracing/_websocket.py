@@ -44,7 +44,7 @@ def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) 
         _spans.report("reading a span's context")
         references = None
     name = f"{type(handler).__name__}.{event}"
-    span = _spans.start(handshake.tracer, name, span_tags, references=references, is_root=True)
+    span = _spans.start(handshake.tracer, name, span_tags, None, True, references)
     return None if span is None else SpanLifecycle(span, handshake.config, handshake.tracer)
 
 
@@ -190,7 +190,7 @@ def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[.
         except BaseException as error:
             state.finish_with_error(error)
             raise
-        _client.watch(self.connect_future, functools.partial(_connected, state, request), state)
+        _client.watch(self.connect_future, functools.partial(_connected, request), state)
 
     return __init__
 
@@ -203,7 +203,7 @@ def _private_copy(proxy: Any) -> Any:
     return None if own is None else _RequestProxy(own, proxy.defaults)
 
 
-def _connected(state: _client.ClientSpan, request: Any, future: Any) -> None:
+def _connected(request: Any, state: _client.ClientSpan, future: Any) -> None:
     error = _client.outcome_of(future)
     if error is None:
         state.finish(101, None)

@@ -94,18 +94,15 @@ class _Scope(Scope):
     """
 
     is_cut = False
-    left_elsewhere = False
-    closed = False
-    _left = False
-    _waits_for: tuple[_Scope, ...] = ()
-    _waiting: tuple[_Scope, ...] = ()
 
     def __init__(self, manager: ContextVarsScopeManager, span: Span, finish_on_close: bool) -> None:
         self._manager: ContextVarsScopeManager = manager
         self._span: Span = span
-        # What every scope sets some time is there from the start: CPython makes room for what the first few instances
-        # of a class have, and lets all others pay for more.
+        # Not as defaults of the class: CPython makes room for what the first few instances of a class have, and lets
+        # all others pay for more.
         self.closed = self._left = self.left_elsewhere = False
+        self._waits_for: tuple[_Scope, ...] = ()
+        self._waiting: tuple[_Scope, ...] = ()
         # list.pop is atomic: of two threads that close at once, one finishes the span.
         self._to_finish: list[Span] = [span] if finish_on_close else []
         below = manager._top.get()
@@ -219,6 +216,7 @@ class _Remains(_Scope):
         self._span = scope._span
         self.is_cut = scope.is_cut
         self.closed = self._left = True
+        self.left_elsewhere = False
         self._below = self._token = None
 
 

@@ -68,9 +68,8 @@ class _Top:
 class _Foreign(_Scope):
     """The scope of a span that was made active with OpenTelemetry's own API, which alone can end it."""
 
-    _left = True
-
     def __init__(self, manager: ScopeManager, span: Span, below: _Scope | None) -> None:
+        self.closed, self._left = False, True
         self._manager = manager
         self._span = span
         self._below = below
