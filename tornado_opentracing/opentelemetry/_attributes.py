@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,9 +12,11 @@ from opentracing import logs, tags
 from tornado_opentracing import _spans
 
 EXCEPTION = "exception"
+# An enumeration's members are slow to look up.
+_CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
 KINDS = {
-    tags.SPAN_KIND_RPC_CLIENT: SpanKind.CLIENT,
-    tags.SPAN_KIND_RPC_SERVER: SpanKind.SERVER,
+    tags.SPAN_KIND_RPC_CLIENT: _CLIENT,
+    tags.SPAN_KIND_RPC_SERVER: _SERVER,
     tags.SPAN_KIND_PRODUCER: SpanKind.PRODUCER,
     tags.SPAN_KIND_CONSUMER: SpanKind.CONSUMER,
 }
@@ -28,11 +30,15 @@ def of_tags(pairs: Mapping[Any, Any], kind: SpanKind) -> dict[str, Any]:
     """Tags as attributes: each under its own name and, where it has one, under that of the semantic conventions."""
     found: dict[str, Any] = {}
     for name, value in pairs.items():
-        if known := _CONVENTIONS.get(name):
-            found[name] = converted = convert(value)
-            found.update(known(converted, kind))
-        elif name := text(name):
-            found[name] = (text(value),) if name.startswith(_HEADERS) else convert(value)
+        # As convert() would, without calling it for what nearly all of them are.
+        converted = value if type(value) is str and value.isascii() else convert(value)
+        if (peer := _PEERS.get(name)) is not None:
+            found[name] = found[peer[kind is _SERVER]] = converted
+        elif (known := _CONVENTIONS.get(name)) is not None:
+            found[name] = converted
+            known(found, converted, kind)
+        elif name := name if type(name) is str and name.isascii() else text(name):
+            found[name] = (text(value),) if name.startswith(_HEADERS) else converted
     return found
 
 
@@ -64,6 +70,8 @@ def convert(value: Any) -> Any:
     """A value as OpenTelemetry can hold and export it, without a warning: text where it is of no type of theirs."""
     if isinstance(value, str):
         return text(value)
+    if type(value) is int and 0 <= value < _LARGEST_INT:
+        return value
     if isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
@@ -87,50 +95,50 @@ def text(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def _method(value: Any, _kind: SpanKind) -> dict[str, Any]:
+def _method(found: dict[str, Any], value: Any, _kind: SpanKind) -> None:
     if value in _METHODS:
-        return {"http.request.method": value}
-    return {"http.request.method": "_OTHER", "http.request.method_original": text(value)}
+        found["http.request.method"] = value
+    else:
+        found.update({"http.request.method": "_OTHER", "http.request.method_original": text(value)})
 
 
-def _status(value: Any, _kind: SpanKind) -> dict[str, Any]:
+def _status(found: dict[str, Any], value: Any, _kind: SpanKind) -> None:
     try:
-        status = int(value)
+        status = value if type(value) is int else int(value)
     except (TypeError, ValueError, OverflowError):
-        return {}
-    return {"http.response.status_code": status} if 0 < status < 1000 else {}
+        return
+    if 0 < status < 1000:
+        found["http.response.status_code"] = status
 
 
-def _url(value: Any, kind: SpanKind) -> dict[str, Any]:
-    if kind is SpanKind.CLIENT:
-        return {"url.full": text(value)}
+def _url(found: dict[str, Any], value: Any, kind: SpanKind) -> None:
     url = text(value)
-    if url.startswith("/") and not url.startswith("//") and "#" not in url:  # as nearly all are
-        path, _, query = url.partition("?")
-        return {"url.path": path, "url.query": query} if query else {"url.path": path}
+    if kind is _CLIENT:
+        found["url.full"] = url
+        return
+    if url[:1] == "/" and url[:2] != "//" and "#" not in url:  # as nearly all are
+        found["url.path"], _, query = url.partition("?")
+        if query:
+            found["url.query"] = query
+        return
     try:
         parts = urlsplit(url)
     except ValueError:
-        return {}
-    found = {"url.scheme": parts.scheme, "url.path": parts.path, "url.query": parts.query}
-    return {name: part for name, part in found.items() if part}
+        return
+    given = {"url.scheme": parts.scheme, "url.path": parts.path, "url.query": parts.query}
+    found.update({name: part for name, part in given.items() if part})
 
 
-def _peer(client: str, server: str) -> Any:
-    """The peer of a server span is the client, and the other way round."""
-
-    def peer(value: Any, kind: SpanKind) -> dict[str, Any]:
-        return {client if kind is SpanKind.SERVER else server: value}
-
-    return peer
-
-
-_CONVENTIONS: dict[str, Any] = {
+#: What a tag of the semantic conventions adds to the attributes.
+_CONVENTIONS: dict[str, Callable[[dict[str, Any], Any, SpanKind], None]] = {
     tags.HTTP_METHOD: _method,
     tags.HTTP_STATUS_CODE: _status,
     tags.HTTP_URL: _url,
-    tags.PEER_HOSTNAME: _peer("client.address", "server.address"),
-    tags.PEER_HOST_IPV4: _peer("client.address", "network.peer.address"),
-    tags.PEER_HOST_IPV6: _peer("client.address", "network.peer.address"),
-    tags.PEER_PORT: _peer("client.port", "server.port"),
+}
+#: The peer of a server span is the client, and the other way round: a server's name, then a client's.
+_PEERS: dict[str, tuple[str, str]] = {
+    tags.PEER_HOSTNAME: ("server.address", "client.address"),
+    tags.PEER_HOST_IPV4: ("network.peer.address", "client.address"),
+    tags.PEER_HOST_IPV6: ("network.peer.address", "client.address"),
+    tags.PEER_PORT: ("server.port", "client.port"),
 }

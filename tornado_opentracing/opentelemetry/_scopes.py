@@ -6,6 +6,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import baggage, context, trace
+from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # One for all managers: OpenTelemetry has one active span, whichever tracer's it is.
 _TOP = context.create_key("tornado_opentracing.scope")
 _NOTHING = (None, trace.INVALID_SPAN)
+_NO_ITEMS: dict[str, object] = {}
 
 
 class ScopeManager(ContextVarsScopeManager):
@@ -41,9 +43,10 @@ class _Top:
 
     def get(self) -> _Scope | None:
         current = context.get_current()
-        scope, span = cast("tuple[_Scope | None, trace.Span]", current.get(_TOP, _NOTHING))
-        active = cast("trace.Span", current.get(_SPAN_KEY, trace.INVALID_SPAN))
-        if active is span:
+        top: Any = current.get(_TOP, _NOTHING)
+        scope: _Scope | None = top[0]
+        active: Any = current.get(_SPAN_KEY, trace.INVALID_SPAN)
+        if active is top[1]:
             return scope
         if not active.get_span_context().is_valid:
             return None
@@ -52,13 +55,13 @@ class _Top:
 
     def set(self, scope: _Scope | None) -> Token[Context]:
         span: trace.Span = trace.INVALID_SPAN
-        items: Mapping[str, object] = {}
+        items: Any = _NO_ITEMS
         if scope is not None and not scope.is_cut:
             shim: Any = scope.span
-            span, items = shim.unwrap(), shim.context.baggage
-        # As set_value() and set_span_in_context() would, which copy it twice each.
-        made = Context({**context.get_current(), _TOP: (scope, span), _SPAN_KEY: span})
-        return context.attach(with_baggage(made, items))
+            span, items = shim.unwrap(), shim.context._baggage.get(_BAGGAGE_KEY, _NO_ITEMS)
+        # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
+        layer = {_TOP: (scope, span), _SPAN_KEY: span, _BAGGAGE_KEY: items}
+        return context.attach(Context({**context.get_current(), **layer}))
 
     def reset(self, token: Token[Context]) -> None:
         # Not detach(), which logs an error where the token is another context's.

@@ -12,6 +12,7 @@ from opentelemetry.propagate import get_global_textmap
 from opentelemetry.propagators.textmap import DefaultGetter
 from opentelemetry.shim.opentracing_shim import SpanContextShim, SpanShim, TracerShim
 from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentracing import Format, ReferenceType, UnsupportedFormatException
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from opentracing import Reference, Scope
 
+# An enumeration's members are slow to look up.
+_INTERNAL = SpanKind.INTERNAL
+_FORMATS = (Format.TEXT_MAP, Format.HTTP_HEADERS)
 _REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
 
 
@@ -31,7 +35,8 @@ class SpanContext(SpanContextShim):
 
     def __init__(self, otel_context: trace.SpanContext, carrying: Context) -> None:
         """Take the items that an OpenTelemetry context carries, which is immutable: a child shares its parent's."""
-        super().__init__(otel_context)
+        # All that the shim's own sets, which makes a context of its own each time.
+        self._otel_context = otel_context
         self._baggage = carrying
 
     @property
@@ -40,7 +45,14 @@ class SpanContext(SpanContextShim):
         return baggage.get_all(self._baggage)
 
 
+def _carrying(span_context: SpanContextShim) -> Context:
+    """An OpenTelemetry context with this span context and its baggage."""
+    # As set_span_in_context() would, which copies it twice.
+    return Context({**span_context._baggage, _SPAN_KEY: trace.NonRecordingSpan(span_context._otel_context)})
+
+
 _NONE = SpanContext(trace.INVALID_SPAN_CONTEXT, Context())
+_ROOT = _carrying(_NONE)
 
 
 class _Getter(DefaultGetter):
@@ -57,7 +69,8 @@ class Span(SpanShim):
     """A span whose tags and logs arrive where OpenTelemetry's back ends look for them."""
 
     def __init__(self, tracer: Tracer, context: SpanContext, otel_span: trace.Span, kind: SpanKind) -> None:
-        super().__init__(tracer, context, otel_span)
+        # All that the shim's own and OpenTracing's set, one after the other.
+        self._tracer, self._context, self._otel_span = tracer, context, otel_span
         self._kind = kind
         self._status_code: object = None
         self._has_error = False
@@ -165,24 +178,27 @@ class Tracer(TracerShim):
 
         :param start_time: the start, in seconds since the epoch; now if it is ``None``.
         """
-        links: list[Any] = [link for link in references or () if isinstance(link.referenced_context, SpanContextShim)]
-        if child_of is None and links:
-            first = next((link for link in links if link.type == ReferenceType.CHILD_OF), links[0])
-            child_of = first.referenced_context
-            if first.type == ReferenceType.CHILD_OF:
-                links.remove(first)
+        links: list[Any] = []
+        if references:
+            links = [link for link in references if isinstance(link.referenced_context, SpanContextShim)]
+            if child_of is None and links:
+                first = next((link for link in links if link.type == ReferenceType.CHILD_OF), links[0])
+                child_of = first.referenced_context
+                if first.type == ReferenceType.CHILD_OF:
+                    links.remove(first)
         parent = _NONE if child_of is None and ignore_active_span else self._context_of(child_of)
         attributes = dict(tags or {})
-        kind = _attributes.KINDS.get(str(attributes.get(SPAN_KIND)))
-        if kind is not None:
+        kind = _attributes.KINDS.get(str(attributes.get(SPAN_KIND)), _INTERNAL)
+        if kind is not _INTERNAL:
             del attributes[SPAN_KIND]
         error = attributes.pop(ERROR, None)
         otel_span = self._otel_tracer.start_span(
             _attributes.text(operation_name or ""),
-            context=trace.set_span_in_context(trace.NonRecordingSpan(parent.unwrap()), parent._baggage),
-            kind=kind or SpanKind.INTERNAL,
-            attributes=_attributes.of_tags(attributes, kind or SpanKind.INTERNAL),
-            links=[
+            context=_ROOT if parent is _NONE else _carrying(parent),
+            kind=kind,
+            attributes=_attributes.of_tags(attributes, kind),
+            links=links
+            and [
                 trace.Link(link.referenced_context.unwrap(), {"opentracing.ref_type": _REFERENCE_TYPES[link.type]})
                 for link in links
                 if link.referenced_context.unwrap().is_valid
@@ -190,7 +206,7 @@ class Tracer(TracerShim):
             start_time=None if start_time is None else int(start_time * 1e9),
         )
         context = SpanContext(otel_span.get_span_context(), parent._baggage)
-        span = Span(self, context, otel_span, kind or SpanKind.INTERNAL)
+        span = Span(self, context, otel_span, kind)
         return span if error is None else span.set_tag(ERROR, error)
 
     def inject(self, span_context: Any, format: object, carrier: MutableMapping[str, str]) -> None:  # type: ignore[override]  # noqa: A002
@@ -200,8 +216,7 @@ class Tracer(TracerShim):
         """
         self._check(format)
         context = self._context_of(span_context)
-        span = trace.NonRecordingSpan(context.unwrap())
-        get_global_textmap().inject(carrier, context=trace.set_span_in_context(span, context._baggage))
+        get_global_textmap().inject(carrier, context=_carrying(context))
 
     def extract(self, format: object, carrier: Mapping[str, str]) -> SpanContext | None:  # type: ignore[override]  # noqa: A002
         """The context that a carrier brings, with OpenTelemetry's global propagator; ``None`` where it brings none.
@@ -223,12 +238,15 @@ class Tracer(TracerShim):
         if below is not None and below.span.context.unwrap().trace_id == context.trace_id:
             items = {**items, **below.span.context.baggage}
         carrying = with_baggage(Context(), items)
-        return Span(self, SpanContext(context, carrying), otel_span, getattr(otel_span, "kind", SpanKind.INTERNAL))
+        return Span(self, SpanContext(context, carrying), otel_span, getattr(otel_span, "kind", _INTERNAL))
 
     def _context_of(self, parent: Any) -> SpanContextShim:
         """The context of a span, the active one for ``None``, or the span context itself."""
+        if type(parent) is SpanContext:
+            return parent
         if parent is None:
-            span: Any = self.active_span
+            scope: Any = self._scope_manager.active
+            span = None if scope is None else scope.span
             items = baggage.get_all()
             if span is None:
                 return SpanContext(trace.INVALID_SPAN_CONTEXT, with_baggage(Context(), items)) if items else _NONE
@@ -241,5 +259,5 @@ class Tracer(TracerShim):
         return context if isinstance(context, SpanContextShim) else _NONE
 
     def _check(self, format: object) -> None:  # noqa: A002
-        if format not in (Format.TEXT_MAP, Format.HTTP_HEADERS):
+        if format not in _FORMATS:
             raise UnsupportedFormatException
