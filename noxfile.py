@@ -42,6 +42,7 @@ TRACERS = {
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
 MUTATED = {
     "scope_manager": ["scope_manager", "background"],
+    "_scope": ["scope_manager", "background"],
     "_spans": ["server_outcomes", "headers", "callbacks", "redaction", "client_callbacks"],
     "_client": ["client_callbacks", "client"],
     "_request_span": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],

@@ -34,8 +34,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import init_tracing
+from tornado_opentracing._scope import ContextVarsScope
 from tornado_opentracing._spans import SpanLifecycle
-from tornado_opentracing.scope_manager import _Scope
 
 #: How much more memory may be in use at the end than after the first tenth. A leak of 100 bytes for each of
 #: 90,000 requests is 8.6 MiB.
@@ -52,7 +52,7 @@ LEFTOVERS: dict[str, type | tuple[type, ...]] = {
     "handlers": RequestHandler,
     "requests": (HTTPServerRequest, HTTPRequest),
     "lifecycles": SpanLifecycle,
-    "scopes": _Scope,
+    "scopes": ContextVarsScope,
     "spans": MockSpan,
 }
 

@@ -8,20 +8,19 @@ it takes to give concurrent children the right parent.
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token
-from typing import Any, cast
+from contextvars import ContextVar
+from typing import Any
 
 from opentracing import Scope, ScopeManager, Span
 
-__all__ = ["ContextVarsScopeManager", "no_parent_scope"]
+from tornado_opentracing._scope import ContextVarsScope, Cut, Remains
 
-logger = logging.getLogger("tornado_opentracing")
+__all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
 _managers_lock = threading.Lock()
@@ -47,7 +46,7 @@ class ContextVarsScopeManager(ScopeManager):
 
     def __init__(self) -> None:
         super().__init__()
-        self._top: ContextVar[_Scope | None] = ContextVar("tornado_opentracing.scope", default=None)
+        self._top: ContextVar[ContextVarsScope | None] = ContextVar("tornado_opentracing.scope", default=None)
         with _managers_lock:
             _managers.add(self)
 
@@ -59,7 +58,7 @@ class ContextVarsScopeManager(ScopeManager):
         :return: the scope. Close it, best with a ``with`` statement; a scope that is never closed stays active for as
             long as its context lives.
         """
-        return _Scope(self, span, finish_on_close)
+        return ContextVarsScope(self, span, finish_on_close)
 
     @property
     def active(self) -> Scope | None:
@@ -69,7 +68,7 @@ class ContextVarsScopeManager(ScopeManager):
             scope = self._settle()
         return None if scope is None or scope.is_cut else scope
 
-    def _settle(self) -> _Scope | None:
+    def _settle(self) -> ContextVarsScope | None:
         """Tidy away the scopes on top that were closed in another context; return what is then on top."""
         scope = self._top.get()
         while scope is not None and scope.closed:
@@ -78,150 +77,15 @@ class ContextVarsScopeManager(ScopeManager):
                 continue
             if scope.left_elsewhere:
                 # Inherited here, and nobody can tell whether before or after it was closed: it is active nowhere.
-                scope = scope._below if not scope.is_cut else _Remains(self, scope)
+                scope = scope._below if not scope.is_cut else Remains(self, scope)
                 self._top.set(scope)
                 continue
             break
         return scope
 
 
-class _Scope(Scope):
-    """One layer of a context's stack of active spans, linked to the layer below.
-
-    Closing it can happen anywhere: in a task that inherited it, in a thread, in a generator that the event loop
-    closes late. ``Token`` tells whether the current context is the one that opened the scope
-    (``ContextVar.reset`` refuses every other), so nothing else is kept to know that.
-    """
-
-    is_cut = False
-
-    def __init__(self, manager: ContextVarsScopeManager, span: Span, finish_on_close: bool) -> None:
-        self._manager: ContextVarsScopeManager = manager
-        self._span: Span = span
-        # Not as defaults of the class: CPython makes room for what the first few instances of a class have, and lets
-        # all others pay for more.
-        self.closed = self._left = self.left_elsewhere = False
-        self._waits_for: tuple[_Scope, ...] = ()
-        self._waiting: tuple[_Scope, ...] = ()
-        # list.pop is atomic: of two threads that close at once, one finishes the span.
-        self._to_finish: list[Span] = [span] if finish_on_close else []
-        below = manager._top.get()
-        self._below: _Scope | None = manager._settle() if below is not None and below.closed else below
-        self._token: Token[_Scope | None] | None = manager._top.set(self)
-
-    def close(self) -> None:
-        """End the active period; finish the span if that was asked for at activation.
-
-        Works from any task, context or thread, any number of times, and never raises: an exception in the
-        span's ``finish`` is logged. Where scopes above this one are still open it waits for them; when the last of
-        those is closed, this one follows.
-        """
-        if self.closed:
-            return
-        self.closed = True
-        is_top = self._manager._top.get() is self
-        if not is_top:
-            self._waits_for = self._above()
-            for scope in self._waits_for:
-                scope._waiting += (self,)
-        if self._waits_for or self._waiting:
-            self._leave_if_last()
-        else:
-            self._leave(is_top)
-
-    def __exit__(self, *exc_info: Any) -> None:
-        """Close the scope; before that, OpenTracing's own ``Scope`` marks the span where an exception passes."""
-        try:
-            super().__exit__(*exc_info)
-        finally:
-            self.close()
-
-    def restore(self) -> bool:
-        """Make active what was so before, if the current context is the one that opened this scope."""
-        token, self._token = self._token, None
-        if token is None:
-            return False
-        try:
-            self._manager._top.reset(token)
-        except ValueError:
-            self._token = token
-            return False
-        return True
-
-    def _above(self) -> tuple[_Scope, ...]:
-        """The scopes above this one, in the current context, that are not left yet."""
-        above: tuple[_Scope, ...] = ()
-        scope = self._manager._settle()
-        while scope is not None and scope is not self:
-            if not scope._left:
-                above += (scope,)
-            scope = scope._below
-        return above if scope is self else ()
-
-    def _leave_if_last(self) -> None:
-        """Leave the stack unless a scope above is still there, and let those follow that waited for this one."""
-        leaving: list[_Scope] = [self]
-        while leaving:
-            scope = leaving.pop()
-            if scope._left or not all(above._left for above in scope._waits_for):
-                continue
-            scope._leave(scope._manager._top.get() is scope)
-            leaving += reversed(scope._waiting)
-            scope._waits_for = scope._waiting = ()
-
-    def _leave(self, is_top: bool) -> None:
-        self._left = True
-        below = self._below
-        if is_top and not self.restore():
-            self._manager._top.set(below)
-        self.left_elsewhere = self._token is not None
-        if not self.left_elsewhere:
-            # Tasks that inherited this scope need it, but nothing below it: a chain of tasks or callbacks would
-            # otherwise keep every span there ever was.
-            self._below = None
-        if not self._to_finish:
-            return
-        try:
-            span = self._to_finish.pop()
-        except IndexError:
-            return
-        try:
-            span.finish()
-        except Exception:
-            logger.warning("finishing a span failed when its scope was closed", exc_info=True)
-
-
-class _Cut(_Scope):
-    """A layer in which nothing is active. What is opened above it and left there goes with it."""
-
-    is_cut = True
-
-    def __init__(self, manager: ContextVarsScopeManager) -> None:
-        super().__init__(manager, cast("Span", None), False)
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.closed = True
-        self.restore()
-        if self._waits_for or self._waiting:
-            self._leave_if_last()
-        elif not self._left:
-            self._leave(self._manager._top.get() is self)
-
-
-class _Remains(_Scope):
-    """What a context keeps of a scope that it inherited and that is closed for good."""
-
-    def __init__(self, manager: ContextVarsScopeManager, scope: _Scope) -> None:
-        self._manager = manager
-        self._span = scope._span
-        self.is_cut = scope.is_cut
-        self.closed = self._left = True
-        self.left_elsewhere = False
-        self._below = self._token = None
-
-
 class _Set:
-    """The same for any other context variable, which has a value of its own within."""
+    """A context variable has another value within."""
 
     __slots__ = ("_token", "_value", "_variable")
 
@@ -259,7 +123,7 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     Those are :class:`ContextVarsScopeManager`, the one of the same name in ``opentracing``, and OpenTelemetry's.
     """
     if isinstance(manager, ContextVarsScopeManager):
-        return _Cut(manager)
+        return Cut(manager)
     module = type(manager).__module__
     if module == "opentracing.scope_managers.contextvars":
         return _Set(sys.modules[module]._SCOPE, None)
@@ -276,9 +140,7 @@ def clearing(manager: ScopeManager) -> Callable[[], None] | None:
     """
     if type(manager) is not ContextVarsScopeManager:
         return None
-    top, cut = manager._top, _Cut(manager)
-    # It is never exited: who inherits it needs nothing of what is below.
-    cut._below = cut._token = None
+    top, cut = manager._top, Cut(manager)
 
     def clear() -> None:
         if top.get() is not cut:

@@ -10,7 +10,8 @@ from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from tornado_opentracing.scope_manager import ContextVarsScopeManager, _Scope
+from tornado_opentracing._scope import ContextVarsScope
+from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ class ScopeManager(ContextVarsScopeManager):
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()
-        self._top = cast("ContextVar[_Scope | None]", _Top(self, tracer))
+        self._top = cast("ContextVar[ContextVarsScope | None]", _Top(self, tracer))
 
 
 class _Top:
@@ -41,10 +42,10 @@ class _Top:
         self._manager = manager
         self._tracer = tracer
 
-    def get(self) -> _Scope | None:
+    def get(self) -> ContextVarsScope | None:
         current = context.get_current()
         top: Any = current.get(_TOP, _NOTHING)
-        scope: _Scope | None = top[0]
+        scope: ContextVarsScope | None = top[0]
         active: Any = current.get(_SPAN_KEY, trace.INVALID_SPAN)
         if active is top[1]:
             return scope
@@ -53,7 +54,7 @@ class _Top:
         below = None if scope is None or scope.is_cut else scope
         return _Foreign(self._manager, self._tracer.wrap(active, below), scope)
 
-    def set(self, scope: _Scope | None) -> Token[Context]:
+    def set(self, scope: ContextVarsScope | None) -> Token[Context]:
         span: trace.Span = trace.INVALID_SPAN
         items: Any = _NO_ITEMS
         if scope is not None and not scope.is_cut:
@@ -68,10 +69,10 @@ class _Top:
         context._RUNTIME_CONTEXT.detach(token)
 
 
-class _Foreign(_Scope):
+class _Foreign(ContextVarsScope):
     """The scope of a span that was made active with OpenTelemetry's own API, which alone can end it."""
 
-    def __init__(self, manager: ScopeManager, span: Span, below: _Scope | None) -> None:
+    def __init__(self, manager: ScopeManager, span: Span, below: ContextVarsScope | None) -> None:
         self.closed, self._left = False, True
         self._manager = manager
         self._span = span
