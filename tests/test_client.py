@@ -1284,6 +1284,13 @@ async def test_a_header_that_http_cannot_carry_is_logged_and_does_not_break_the_
     assert len(reports) == 1
 
 
+async def test_a_tab_in_a_header_is_carried(recorder: Recorder, each_client: AsyncHTTPClient, site: Site) -> None:
+    """The one control character that HTTP allows there."""
+    init_client_tracing(recorder.tracer, lambda span, request: span.set_baggage_item("note", "one\ttwo"))
+    response = await each_client.fetch(f"{site.url}/")
+    assert json.loads(response.body)["Ot-Baggage-Note"] == "one\ttwo"
+
+
 async def test_latin_1_in_a_header_is_carried_or_logged_but_does_not_break_the_fetch(
     recorder: Recorder, each_client: AsyncHTTPClient, site: Site, reports: Reports
 ) -> None:

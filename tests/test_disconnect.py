@@ -307,6 +307,23 @@ async def test_a_connection_that_the_server_closes_is_told_too(
         check(site, await only_span(each_recorder), handler)
 
 
+async def test_a_connection_that_the_handler_closes_is_told_too(each_recorder: Recorder, servers: Servers) -> None:
+    """In a context in which the request's span is active already."""
+
+    class HangsUp(Returns):
+        async def wait(self) -> None:
+            self.request.connection.stream.close()  # type: ignore[union-attr]
+            await super().wait()
+
+    url, site = serve(servers, each_recorder, HangsUp)
+    async with connection(url) as opened:
+        opened.send(REQUEST)
+        await site.entered.wait()
+        await until(lambda: site.active_at_close)
+        site.release.set()
+        check(site, await only_span(each_recorder), HangsUp)
+
+
 # In the middle of the response.
 
 

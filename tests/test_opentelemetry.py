@@ -296,6 +296,24 @@ def test_a_method_that_is_no_standard_one_is_other(otel: OpenTelemetry) -> None:
     assert otel.only().attributes["http.request.method_original"] == "BREW"
 
 
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("/a?b=c", {"path": "/a", "query": "b=c"}),
+        ("/a", {"path": "/a"}),
+        ("/a#b", {"path": "/a"}),
+        ("*", {"path": "*"}),
+        ("http://example.com/a?b=c", {"scheme": "http", "path": "/a", "query": "b=c"}),
+        ("//example.com/a", {"path": "/a"}),
+        ("http://[", {}),
+    ],
+)
+def test_the_url_of_a_request_is_told_in_its_parts(otel: OpenTelemetry, url: str, parts: dict[str, str]) -> None:
+    otel.tracer.start_span("work", tags={"span.kind": "server", "http.url": url}).finish()
+    expected = {"http.url": url, **{f"url.{name}": part for name, part in parts.items()}}
+    assert dict(otel.only().attributes) == expected
+
+
 @pytest.mark.parametrize("status", [10**30, -1, "no", None, float("inf")])
 def test_a_status_that_is_none_is_not_said_to_be_one(otel: OpenTelemetry, status: object) -> None:
     otel.tracer.start_span("work", tags={"http.status_code": status}).finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from outcomes import OUTCOMES, Outcome, UnhandledError, fail
 from serving import connection, only_span, settled, until
 from support import Recorder, Servers, only
 from tornado.httpclient import AsyncHTTPClient
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from tornado_opentracing import init_tracing
@@ -30,6 +32,40 @@ async def test_every_request_has_one_finished_span_that_tells_its_outcome(
     assert span.parent_id is None
     # How OpenTelemetry speaks of a span that is finished twice, or changed when finished.
     assert "ended span" not in caplog.text
+
+
+class Elsewhere(HTTPConnection):
+    """A connection that is not of Tornado's HTTP server: an adapter to some other one, say."""
+
+    def __init__(self) -> None:
+        self.is_finished = asyncio.Event()
+
+    def write_headers(self, *args: Any, **kwargs: Any) -> asyncio.Future[None]:
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        written.set_result(None)
+        return written
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        pass
+
+    def finish(self) -> None:
+        self.is_finished.set()
+
+
+class Accepts(RequestHandler):
+    def get(self) -> None:
+        self.set_status(202)
+
+
+async def test_a_request_that_came_by_a_connection_of_another_kind_has_its_status(recorder: Recorder) -> None:
+    init_tracing(recorder.tracer)
+    elsewhere = Elsewhere()
+    start_line = RequestStartLine("GET", "/", "HTTP/1.1")
+    headers = HTTPHeaders({"Host": "localhost"})
+    request = HTTPServerRequest(start_line=start_line, headers=headers, connection=elsewhere)
+    Application([("/", Accepts)])(request)
+    await elsewhere.is_finished.wait()
+    assert (await only_span(recorder)).status == 202
 
 
 class Waiting(RequestHandler):
