@@ -555,6 +555,32 @@ async def test_an_application_keeps_its_tracer_when_the_default_changes(
     assert kinds(recorders["init"]) == []
 
 
+async def test_an_application_may_have_every_attribute_that_it_is_asked_for(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    class Lenient(Application):
+        def __getattr__(self, name: str) -> None:
+            return None
+
+    url = servers.start(Lenient([("/", RequestHandler)]))
+    init_tracing(recorder.tracer, trace_client=False)
+    assert (await client.fetch(url, raise_error=False)).code == 405
+    assert only(recorder.finished).status == 405
+
+
+async def test_a_tracer_is_not_asked_whether_it_is_true(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    class Undecided(type(recorder.tracer)):  # type: ignore[misc]
+        def __bool__(self) -> bool:
+            raise ValueError("neither true nor false")
+
+    recorder.tracer.__class__ = Undecided
+    init_tracing(recorder.tracer)
+    assert (await client.fetch(servers.start(Application([("/", RequestHandler)])), raise_error=False)).code == 405
+    assert [span.status for span in recorder.finished] == [405, 405]
+
+
 async def test_after_removal_no_application_is_traced(
     recorders: dict[str, Recorder], servers: Servers, client: AsyncHTTPClient, untraced: str
 ) -> None:

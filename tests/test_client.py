@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import threading
+from collections import UserString
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -1262,6 +1263,7 @@ async def test_the_callback_is_not_called_for_the_hops_of_a_redirect(
         ("nöte", "umlaut in the name"),
         ("note\n", "newline in the name"),
         ("note", 42),
+        ("note", UserString("no string")),
     ],
     ids=repr,
 )

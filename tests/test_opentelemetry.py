@@ -326,6 +326,16 @@ def test_headers_are_lists_as_the_conventions_have_them(otel: OpenTelemetry) -> 
     assert otel.only().attributes == {"http.request.header.x-id": ("7",)}
 
 
+@pytest.mark.parametrize("value", [10**5000, [[]]], ids=["too long a number", "nested"])
+def test_a_header_is_text_whatever_it_is(otel: OpenTelemetry, value: Any) -> None:
+    """Also what nobody can convert to anything else."""
+    if isinstance(value, list):
+        value[0] = value
+    otel.tracer.start_span("work", tags={"http.request.header.x-id": value}).finish()
+    (text,) = otel.only().attributes["http.request.header.x-id"]
+    assert isinstance(text, str)
+
+
 # One context with OpenTelemetry
 
 

@@ -22,7 +22,7 @@ from tornado.routing import AnyMatches, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
-from tornado_opentracing import init_tracing
+from tornado_opentracing import _tags, init_tracing
 
 
 class Hello(RequestHandler):
@@ -105,6 +105,9 @@ class Nowhere(AsyncHTTPClient):
         ("http://[2001:db8::1]:8080/", ("2001:db8::1", 8080, "[2001:db8::1]:8080")),
         ("http://example.com:0/", ("example.com", 0, "example.com:0")),
         ("other://example.com/", ("example.com", None, None)),
+        ("http://example.com?next=//elsewhere/", ("example.com", 80, "example.com:80")),
+        ("http://example.com#http://elsewhere/", ("example.com", 80, "example.com:80")),
+        ("http:\n//example.com:8080", ("example.com", 8080, "example.com:8080")),
         ("http:///path", None),
         ("/path", None),
         ("", None),
@@ -121,6 +124,18 @@ async def test_the_server_is_known_from_the_url(
     client.close()
     named = dict(zip(("hostname", "port", "address"), expected or (), strict=False))
     assert peer_of(await only_span(recorder)) == {name: value for name, value in named.items() if value is not None}
+
+
+@pytest.mark.parametrize("url", ["http://example.com/?n={}", "http://example.com?n={}", "http://example.com#{}"])
+async def test_what_is_remembered_of_urls_does_not_grow_with_them(url: str, recorder: Recorder) -> None:
+    """Nor is a secret kept that one of them carries."""
+    init_tracing(recorder.tracer)
+    client: Any = Nowhere(force_instance=True)
+    _tags._peer_tags.cache_clear()
+    for number in range(3):
+        await client.fetch(url.format(number))
+    client.close()
+    assert _tags._peer_tags.cache_info().currsize == 1
 
 
 async def test_a_fetch_that_fails_names_the_server_that_it_did_not_reach(

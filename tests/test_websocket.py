@@ -335,6 +335,41 @@ async def test_what_the_last_message_leaves_active_is_gone_after_it(
         await until(lambda: ("end", None) in site.active)
 
 
+@pytest.mark.parametrize("event", ["open", "on_message", "on_close"])
+@pytest.mark.parametrize("each_recorder", ["ours", "opentelemetry", "bridge"], indirect=True)
+async def test_what_the_handshake_activates_may_be_closed_by_the_connection(
+    each_recorder: Recorder, servers: Servers, event: str
+) -> None:
+    """``opentracing``'s own scope manager ends a scope only where it is active."""
+
+    class Session(Socket):
+        def prepare(self) -> None:
+            self.scope = self.site.tracer.start_active_span("session")
+
+        def reach(self, reached: str) -> None:
+            if reached == event:
+                self.scope.close()
+
+        def open(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
+            self.reach("open")
+            return super().open()
+
+        def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+            self.reach("on_message")
+            return super().on_message(message)
+
+        def on_close(self) -> None:
+            self.reach("on_close")
+            super().on_close()
+
+    url, site = serve(servers, each_recorder, Session)
+    async with connected(url, site) as opened:
+        await exchange(opened, "a")
+    spans = await settled(each_recorder, 2)
+    handshake, session = only(spans, kind="server"), only(spans, name="session")
+    assert (session.parent_id, session.trace_id) == (handshake.span_id, handshake.trace_id)
+
+
 @pytest.mark.parametrize("handler", LEAVING)
 async def test_with_a_span_for_each_message_that_alone_is_active(
     each_recorder: Recorder, servers: Servers, handler: type[LeavesActive]

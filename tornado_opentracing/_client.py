@@ -142,7 +142,9 @@ def _in_context(context: contextvars.Context, callback: Callable[..., Any]) -> C
 
 def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> ClientSpan | None:
     """Start the span of a request and inject it into the private copy."""
-    tracer, options = config.own_tracer or config.tracer, config.options
+    options = config.options
+    # Not always by way of the property: to call one is what costs.
+    tracer = config.tracer if config.own_tracer is None else config.own_tracer
     # OpenTracing's own tracer keeps nothing, and puts nothing into headers.
     is_kept = type(tracer) is not NoopTracer
     span_tags: dict[str, Any] = {}

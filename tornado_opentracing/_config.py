@@ -111,10 +111,10 @@ def config_of(application: Application) -> TracingConfig | None:
     if defaults is None:
         return None
     try:  # which costs less than to ask whether it is there: it is, but for the first time
-        resolved: _Resolved = application._tornado_opentracing  # type: ignore[attr-defined]
+        resolved: _Resolved | None = application._tornado_opentracing  # type: ignore[attr-defined]
     except AttributeError:
-        return _read(application, defaults)
-    return resolved.config if resolved.defaults is defaults else _read(application, defaults)
+        resolved = None
+    return _read(application, defaults) if resolved is None or resolved.defaults is not defaults else resolved.config
 
 
 def traced_config_of(application: Application) -> TracingConfig:

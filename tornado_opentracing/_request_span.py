@@ -90,7 +90,9 @@ def start_request_span(
     attribute_names: Iterable[str],
 ) -> RequestSpan | None:
     """Start the span of a request, as a child of what its headers carry, else as a root."""
-    tracer, options = config.own_tracer or config.tracer, config.options
+    options = config.options
+    # Not always by way of the property: to call one is what costs.
+    tracer = config.tracer if config.own_tracer is None else config.own_tracer
     span_tags: dict[str, Any] = {}
     parent = None
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.

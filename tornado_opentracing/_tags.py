@@ -83,8 +83,12 @@ def _header(name: str, values: list[str], options: Options) -> str:
 
 def _server_at(url: str) -> Mapping[str, Any]:
     try:
-        scheme, _, rest = url.partition("://")
-        return _peer_tags(scheme, rest.partition("/")[0])
+        scheme, separator, rest = url.partition("://")
+        netloc = rest.partition("/")[0]
+        if not separator or "?" in netloc or "#" in netloc:  # as few are, and those need a closer look
+            parts = urlsplit(url)
+            scheme, netloc = parts.scheme, parts.netloc
+        return _peer_tags(scheme, netloc)
     except Exception:  # no URL at all: Tornado says so
         return {}
 

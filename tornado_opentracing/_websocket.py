@@ -96,8 +96,6 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
             handshake.clear = _spans.clearing(handshake.tracer)
-            if handshake.clear is None:
-                _spans.nothing_active(handshake.tracer).__enter__()
         return original(self)
 
     return _detach_stream

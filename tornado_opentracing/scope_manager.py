@@ -135,12 +135,18 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
 def clearing(manager: ScopeManager) -> Callable[[], None] | None:
     """Make nothing active in the current context for good, and return what does so again, in any context.
 
-    That is cheaper than :func:`nothing_active`, but only for a plain :class:`ContextVarsScopeManager`: what others keep
-    in their variables is more than the active span. For them this does nothing, and returns ``None``.
+    To do it again is cheaper than :func:`nothing_active`, but only a plain :class:`ContextVarsScopeManager` can: what
+    others keep in their variables is more than the active span. For them ``None`` is returned.
     """
+    if not isinstance(manager, ContextVarsScopeManager):
+        nothing_active(manager).__enter__()
+        return None
+    cut = Cut(manager)
+    # It is never exited: what is below must not wait for it, nor be kept by who inherits it.
+    cut._below = cut._token = None
     if type(manager) is not ContextVarsScopeManager:
         return None
-    top, cut = manager._top, Cut(manager)
+    top = manager._top
 
     def clear() -> None:
         if top.get() is not cut:

@@ -30,15 +30,18 @@ def of_tags(pairs: Mapping[Any, Any], kind: SpanKind) -> dict[str, Any]:
     """Tags as attributes: each under its own name and, where it has one, under that of the semantic conventions."""
     found: dict[str, Any] = {}
     for name, value in pairs.items():
-        # As convert() would, without calling it for what nearly all of them are.
-        converted = value if type(value) is str and value.isascii() else convert(value)
+        # As convert() and text() would, without calling them for what nearly all are.
+        is_plain = type(value) is str and value.isascii()
         if (peer := _PEERS.get(name)) is not None:
-            found[name] = found[peer[kind is _SERVER]] = converted
+            found[name] = found[peer[kind is _SERVER]] = value if is_plain else convert(value)
         elif (known := _CONVENTIONS.get(name)) is not None:
-            found[name] = converted
+            found[name] = converted = value if is_plain else convert(value)
             known(found, converted, kind)
         elif name := name if type(name) is str and name.isascii() else text(name):
-            found[name] = (text(value),) if name.startswith(_HEADERS) else converted
+            if name.startswith(_HEADERS):
+                found[name] = (text(value),)
+            else:
+                found[name] = value if is_plain else convert(value)
     return found
 
 
