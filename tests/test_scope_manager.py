@@ -927,6 +927,32 @@ async def test_a_no_parent_scope_in_a_generator_may_be_closed_elsewhere(
     await asyncio.create_task(consumer())
 
 
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+async def test_what_was_started_under_a_no_parent_scope_that_is_closed_elsewhere_has_no_parent(
+    elsewhere: Callable[[Close], Awaitable[None]], manager: ContextVarsScopeManager
+) -> None:
+    closed = asyncio.Event()
+
+    def numbers() -> Generator[int, None, None]:
+        with no_parent_scope():
+            yield 1
+
+    async def heir() -> None:
+        await closed.wait()
+        found = [manager.active]
+        with manager.activate(CountingSpan(), True) as scope:
+            found.append(manager.active)
+        assert [*found, manager.active] == [None, scope, None]
+
+    with manager.activate(CountingSpan(), True):
+        generator = numbers()
+        next(generator)
+        task = asyncio.ensure_future(heir())
+        await elsewhere(generator.close)
+        closed.set()
+        await task
+
+
 async def test_a_task_may_end_the_no_parent_scope_that_it_inherited(manager: ContextVarsScopeManager) -> None:
     async def task(cut: contextlib.ExitStack, scope: Scope) -> None:
         assert manager.active is None

@@ -133,19 +133,4 @@ class Cut(ContextVarsScope):
     def __exit__(self, *exc_info: object) -> None:
         self.closed = True
         self.restore()
-        if self._waits_for or self._waiting:
-            self._leave_if_last()
-        elif not self._left:
-            self._leave(self._manager._top.get() is self)
-
-
-class Remains(ContextVarsScope):
-    """What a context keeps of a scope that it inherited and that is closed for good."""
-
-    def __init__(self, manager: ContextVarsScopeManager, scope: ContextVarsScope) -> None:
-        self._manager = manager
-        self._span = scope._span
-        self.is_cut = scope.is_cut
-        self.closed = self._left = True
-        self.left_elsewhere = False
-        self._below = self._token = None
+        self._leave_if_last()

@@ -18,7 +18,7 @@ from typing import Any
 
 from opentracing import Scope, ScopeManager, Span
 
-from tornado_opentracing._scope import ContextVarsScope, Cut, Remains
+from tornado_opentracing._scope import ContextVarsScope, Cut
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
@@ -77,7 +77,7 @@ class ContextVarsScopeManager(ScopeManager):
                 continue
             if scope.left_elsewhere:
                 # Inherited here, and nobody can tell whether before or after it was closed: it is active nowhere.
-                scope = scope._below if not scope.is_cut else Remains(self, scope)
+                scope = None if scope.is_cut else scope._below
                 self._top.set(scope)
                 continue
             break
