@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from opentracing import logs
@@ -18,30 +18,31 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing import _spans
 from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing._request_span import RequestSpan, active, note, request_span, sent_status
+from tornado_opentracing._request_span import RequestSpan, activate, deactivate, note, request_span, sent_status
 
 
-@contextmanager
-def _running(state: RequestSpan, handler: RequestHandler) -> Iterator[None]:
+class _running:  # noqa: N801 - a context manager, named for how it reads
     """What runs in this belongs to the request: its span is active, and an exception that leaves it is noted.
 
     What it leaves active must not stay in the connection's context, where the next request would find it.
     """
-    if state.is_excluded:
-        with active(state):
-            yield
-        return
-    with _spans.nothing_active(state.tracer), active(state, anew=True), _noting(state, handler):
-        yield
 
+    def __init__(self, state: RequestSpan, handler: RequestHandler) -> None:
+        self._state = state
+        self._handler = handler
+        self._cut = nullcontext() if state.is_excluded else _spans.nothing_active(state.tracer)
 
-@contextmanager
-def _noting(state: RequestSpan, handler: RequestHandler) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        note(state, handler, error, can_answer=False)
-        raise
+    def __enter__(self) -> None:
+        self._cut.__enter__()
+        self._opened = activate(self._state)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is not None:
+                note(self._state, self._handler, error, can_answer=False)
+            deactivate(self._opened)
+        finally:
+            self._cut.__exit__(None, None, None)
 
 
 def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callable[[], None]) -> None:
@@ -80,7 +81,9 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
             return original(self, data)
         with _running(state, self.handler):
             result = original(self, data)
-        return received(state, self.handler, result) if inspect.isawaitable(result) else result
+        if result is None or not inspect.isawaitable(result):
+            return result
+        return received(state, self.handler, result)
 
     async def received(state: RequestSpan, handler: RequestHandler, result: Awaitable[None]) -> None:
         with _running(state, handler):

@@ -181,15 +181,14 @@ def deactivate(opened: _Opened) -> None:
 class active:  # noqa: N801 - a context manager, named for how it reads
     """The request's span is active within; the frame that opens the scope closes it."""
 
-    __slots__ = ("_anew", "_opened", "_state")
+    __slots__ = ("_opened", "_state")
 
-    def __init__(self, state: RequestSpan, *, anew: bool = False) -> None:
+    def __init__(self, state: RequestSpan) -> None:
         self._state = state
-        self._anew = anew
         self._opened: _Opened | None = None
 
     def __enter__(self) -> None:
-        if self._anew or not is_active(self._state):
+        if not is_active(self._state):
             self._opened = activate(self._state)
 
     def __exit__(self, *exc_info: object) -> None:

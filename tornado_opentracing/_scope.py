@@ -133,4 +133,7 @@ class Cut(ContextVarsScope):
     def __exit__(self, *exc_info: object) -> None:
         self.closed = True
         self.restore()
-        self._leave_if_last()
+        if self._waits_for or self._waiting:
+            self._leave_if_last()
+        elif not self._left:
+            self._leave(self._manager._top.get() is self)
