@@ -314,7 +314,7 @@ def test_the_url_of_a_request_is_told_in_its_parts(otel: OpenTelemetry, url: str
     assert dict(otel.only().attributes) == expected
 
 
-@pytest.mark.parametrize("status", [10**30, -1, "no", None, float("inf")])
+@pytest.mark.parametrize("status", [10**30, 1000, 0, -1, "no", None, float("inf")])
 def test_a_status_that_is_none_is_not_said_to_be_one(otel: OpenTelemetry, status: object) -> None:
     otel.tracer.start_span("work", tags={"http.status_code": status}).finish()
     assert "http.response.status_code" not in otel.only().attributes
@@ -434,10 +434,14 @@ def test_references_are_links_and_the_first_child_of_is_the_parent(otel: OpenTel
     ]
 
 
-def test_a_span_that_only_follows_from_another_is_in_its_trace_and_has_a_link(otel: OpenTelemetry) -> None:
-    before = otel.tracer.start_span("before")
-    otel.tracer.start_span("work", references=[follows_from(before.context)]).finish()
-    assert parent_of(otel.only()) == otel.only().links[0].context.span_id == before.unwrap().context.span_id
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_span_that_only_follows_from_others_is_in_the_trace_of_the_first_and_has_links(
+    otel: OpenTelemetry, count: int
+) -> None:
+    before = [otel.tracer.start_span("before") for _ in range(count)]
+    otel.tracer.start_span("work", references=[follows_from(span.context) for span in before]).finish()
+    assert [link.context.span_id for link in otel.only().links] == [span.unwrap().context.span_id for span in before]
+    assert parent_of(otel.only()) == before[0].unwrap().context.span_id
 
 
 def test_a_reference_to_no_span_is_no_link(otel: OpenTelemetry) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
+import weakref
 from collections.abc import Awaitable
 from typing import Any
 
@@ -18,6 +20,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from tornado_opentracing import TornadoTracing, init_tracing
+from tornado_opentracing._request_span import request_span
 
 
 @dataclasses.dataclass
@@ -159,6 +162,28 @@ async def test_what_data_received_leaves_active_shows_neither_in_the_next_chunk_
     assert site.active["data_received"] == [first, first, second, second]
     assert site.active["post"] == [first, second]
     assert site.active["connection"] == [None, None]
+
+
+async def test_a_connection_keeps_nothing_of_an_upload_that_is_over(recorder: Recorder, servers: Servers) -> None:
+    states: list[weakref.ref[Any]] = []
+
+    @stream_request_body
+    class Forgotten(RequestHandler):
+        def data_received(self, chunk: bytes) -> None:
+            pass
+
+        def post(self) -> None:
+            states.append(weakref.ref(request_span(self.request)))
+
+    init_tracing(recorder.tracer)
+    url = servers.start(Application([("/", Forgotten)], log_function=lambda handler: None))
+    async with connection(url) as opened:
+        for _ in range(2):
+            opened.send(HEAD + "Content-Length: 3\n\nabc")
+            await opened.answer()
+        gc.collect()
+        # Of the last one Tornado itself keeps something.
+        assert states[0]() is None
 
 
 async def test_a_fetch_in_data_received_is_a_child_of_the_request(
