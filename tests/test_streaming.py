@@ -182,8 +182,7 @@ async def test_a_connection_keeps_nothing_of_an_upload_that_is_over(recorder: Re
             opened.send(HEAD + "Content-Length: 3\n\nabc")
             await opened.answer()
         gc.collect()
-        # Of the last one Tornado itself keeps something.
-        assert states[0]() is None
+        assert [state() for state in states] == [None, None]
 
 
 async def test_a_fetch_in_data_received_is_a_child_of_the_request(
