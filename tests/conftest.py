@@ -75,6 +75,15 @@ def each_recorder(request: pytest.FixtureRequest) -> Recorder:
 
 
 @pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Threads take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
 async def servers() -> AsyncIterator[Servers]:
     servers = Servers()
     yield servers

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -121,15 +120,6 @@ def test_tracing_is_switched_while_other_threads_serve(reports: list[Any], new_l
     assert not reports
     assert recorder.unfinished == 0
     assert len(recorder.finished) == len({span.span_id for span in recorder.finished})
-
-
-@pytest.fixture
-def busy_threads() -> Iterator[None]:
-    """Threads take turns as often as can be."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 def test_a_context_without_parent_is_there_while_other_threads_make_tracers(busy_threads: None) -> None:
