@@ -143,19 +143,25 @@ def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         if not layer.enabled:
             return original(self, request, **kwargs)  # type: ignore[no-any-return]
         for rule in self.rules:
-            target_params = rule.matcher.match(request)
+            matcher = rule.matcher
+            target_params = matcher.match(request)
             if target_params is not None:
                 if rule.target_kwargs:
                     target_params["target_kwargs"] = rule.target_kwargs
-                delegate = self.get_target_delegate(rule.target, request, **target_params)
+                target = rule.target
+                delegate = self.get_target_delegate(target, request, **target_params)
                 if delegate is not None:
                     # Keep the innermost path pattern: it was matched against the whole path, and is the first to get
-                    # here. Where nothing matched in a router, it answers with a 404 of its own.
-                    # Not by way of request.__dict__, which makes every later look at an attribute dearer.
-                    inner = getattr(request, _PATTERN, _NOTHING)
-                    if inner is None or (inner is _NOTHING and not isinstance(rule.target, _ROUTERS)):
-                        pattern = rule.matcher.regex.pattern if isinstance(rule.matcher, PathMatches) else None
-                        setattr(request, _PATTERN, pattern)
+                    # here, as a handler's class always is. Where nothing matched in a router, it answers with a 404
+                    # of its own.
+                    if (
+                        type(target) is type
+                        or (inner := getattr(request, _PATTERN, _NOTHING)) is None
+                        or (inner is _NOTHING and not isinstance(target, _ROUTERS))
+                    ):
+                        pattern = matcher.regex.pattern if isinstance(matcher, PathMatches) else None
+                        # Not by way of request.__dict__, which makes every later look at an attribute dearer.
+                        request._tornado_opentracing_route = pattern  # type: ignore[attr-defined]
                     return delegate
         return None
 
