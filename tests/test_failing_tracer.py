@@ -123,6 +123,18 @@ async def test_everything_that_can_fail_is_reached_by_a_situation(reports: list[
     assert reached == set(THINGS)
 
 
+@pytest.mark.parametrize("setup", [with_all_options, by_decorator])
+@pytest.mark.parametrize("title", ["plain", "fetches", "exception in WebSocket"])
+async def test_of_a_span_that_the_tracer_does_not_start_nothing_is_asked(setup: Setup, title: str) -> None:
+    """Nor is that a failure to report: the tracer said so."""
+    faults = Faults()
+    async with world_with(setup(FaultyTracer(faults), faults)) as world:
+        with faults.of("tracer.start_span", ACTS["returns None"]):
+            await world.observe(SITUATIONS[title])
+    assert "tracer.start_span" in faults.reached
+    assert not {"tracer.inject", "manager.activate", "span.set_tag", "finish_span_cb"} & set(faults.reached)
+
+
 @pytest.mark.parametrize("setup", [with_all_options, by_settings, by_both])
 async def test_an_excluded_request_asks_the_tracer_nothing(setup: Setup) -> None:
     """So whatever is broken need not be reported."""

@@ -153,16 +153,13 @@ def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any)
             span_tags = _tags.client_tags(own, url, method, options)
         except Exception:
             _spans.report("describing a fetch")
-    span = _spans.start(tracer, str(method), span_tags, None, False)
-    if span is None:
-        return None
-    state = ClientSpan(span, config, tracer)
-    if own is not None:
+    state = _spans.start(ClientSpan, config, tracer, str(method), span_tags, None, False)
+    if state is not None and own is not None:
         try:
             if options.start_span_cb is not None:
-                _spans.call_back("start_span_cb", options.start_span_cb, span, own)
+                _spans.call_back("start_span_cb", options.start_span_cb, state.span, own)
             if is_kept:
-                _spans.inject(tracer, span, own.headers)
+                _spans.inject(tracer, state.span, own.headers)
         except BaseException:
             state.finish(None, None)
             raise

@@ -7,13 +7,12 @@ import functools
 import warnings
 import weakref
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import opentracing
 from tornado.util import import_object
 
-from tornado_opentracing import _redaction
+from tornado_opentracing import _redaction, scope_manager
 from tornado_opentracing._options import PREFIX, Options, checked
 from tornado_opentracing._spans import report
 
@@ -78,13 +77,6 @@ class ProcessDefaults:
 process = ProcessDefaults()
 
 _UNCONFIGURED = TracingConfig(None, {})
-
-#: Within a request: the configuration of its Application, where that differs from the process default; and the span
-#: that is active there, with the cut it is active in, which spares the work of activating it twice. One variable, for
-#: each costs as much as all that is looked up in it.
-within: ContextVar[tuple[TracingConfig | None, object, object]] = ContextVar(
-    "tornado_opentracing.request", default=(None, None, None)
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +159,12 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
 
 def current_config() -> TracingConfig | None:
     """The configuration that counts here: the request's, or that of the process."""
-    return within.get()[0] or _outside_of_requests()
+    return scope_manager.within.get()[0] or _outside_of_requests()
 
 
 def client_config() -> TracingConfig | None:
     """The configuration for a fetch that is made now; ``None`` if it is not to be traced."""
-    config = within.get()[0] or _outside_of_requests()
+    config = scope_manager.within.get()[0] or _outside_of_requests()
     return config if config is not None and config.options.trace_client else None
 
 

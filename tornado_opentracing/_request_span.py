@@ -13,7 +13,7 @@ from opentracing import Tracer as NoopTracer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, Finish, HTTPError, RequestHandler
 
-from tornado_opentracing import _config, _routes, _spans, _tags, scope_manager
+from tornado_opentracing import _routes, _spans, _tags, scope_manager
 
 if TYPE_CHECKING:
     from opentracing import Scope, Span, Tracer
@@ -71,7 +71,9 @@ class Excluded(RequestSpan):
     is_excluded = True
 
     def __init__(self, config: TracingConfig) -> None:
-        super().__init__(cast("Span", None), config.untraced, cast("Tracer", None))
+        self.span, self.tracer = cast("Span", None), cast("Tracer", None)
+        self.config = config.untraced
+        self.options = self.config.options
         self.finished = True
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
@@ -102,14 +104,13 @@ def start_request_span(
         except Exception:
             _spans.report("describing a request")
         parent = _spans.extract(tracer, request.headers)
-    span = _spans.start(tracer, operation_name, span_tags, parent, True)
-    if span is None:
+    state = _spans.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True)
+    if state is None:
         return None
-    state = RequestSpan(span, config, tracer)
-    setattr(request, SPAN, state)
+    request._tornado_opentracing = state  # type: ignore[attr-defined]
     if options.start_span_cb is not None:
         try:
-            _spans.call_back("start_span_cb", options.start_span_cb, span, request)
+            _spans.call_back("start_span_cb", options.start_span_cb, state.span, request)
         except BaseException:
             state.finish(None, None)
             raise
@@ -150,13 +151,7 @@ def operation_name(
     return handler_class.__name__
 
 
-_Opened = tuple["Token[tuple[TracingConfig | None, object, object]]", "Scope | None"]
-
-
-def is_active(state: RequestSpan) -> bool:
-    """Whether the request's span, or one of the application's within it, is active already."""
-    _, active_state, cut = _config.within.get()
-    return active_state is state and cut is scope_manager.innermost_cut.get()
+_Opened = tuple["Token[tuple[TracingConfig | None, object]]", "Scope | None"]
 
 
 def activate(state: RequestSpan) -> _Opened:
@@ -164,8 +159,9 @@ def activate(state: RequestSpan) -> _Opened:
 
     Of a request that is excluded, only that is carried on: its fetches are not traced either.
     """
-    token = _config.within.set((state.config, state, scope_manager.innermost_cut.get()))
-    return token, None if state.is_excluded else _spans.activate(state.tracer, state.span)
+    token = scope_manager.within.set((state.config, state))
+    span = state.span
+    return token, None if span is None else _spans.activate(state.tracer, span)
 
 
 def deactivate(opened: _Opened) -> None:
@@ -173,7 +169,7 @@ def deactivate(opened: _Opened) -> None:
     token, scope = opened
     _spans.close(scope)
     try:  # noqa: SIM105 - suppress() costs as much as all the rest
-        _config.within.reset(token)
+        scope_manager.within.reset(token)
     except ValueError:
         pass  # a coroutine that is collected unfinished is closed in another context
 
@@ -188,7 +184,7 @@ class active:  # noqa: N801 - a context manager, named for how it reads
         self._opened: _Opened | None = None
 
     def __enter__(self) -> None:
-        if not is_active(self._state):
+        if scope_manager.within.get()[1] is not self._state:
             self._opened = activate(self._state)
 
     def __exit__(self, *exc_info: object) -> None:

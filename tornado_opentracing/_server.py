@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application, FallbackHandler, OutputTransform, RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _config, _routes, _spans, scope_manager
+from tornado_opentracing import _routes, _spans, scope_manager
 from tornado_opentracing._config import TracingConfig, config_of, process
 from tornado_opentracing._exclusion import excludes
 from tornado_opentracing._patching import Layer, Patch
@@ -26,7 +26,6 @@ from tornado_opentracing._request_span import (
     activate,
     active,
     deactivate,
-    is_active,
     note,
     operation_name,
     request_span,
@@ -133,7 +132,7 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
         state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self, chunk)
-        opened = None if is_active(state) else activate(state)
+        opened = None if scope_manager.within.get()[1] is state else activate(state)
         try:
             try:
                 return original(self, chunk)
@@ -204,13 +203,14 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
-        excluded, request = None, self.request
-        if (config.filters_requests or getattr(request, SPAN, None) is not None) and excludes(config, request):
-            config, excluded = config.untraced, getattr(request, SPAN)
         # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
         # another Application's.
-        is_default = config is process.tracing and _config.within.get()[0] is None
-        token = None if is_default else _config.within.set((config, excluded, scope_manager.innermost_cut.get()))
+        is_default = config is process.tracing and scope_manager.within.get()[0] is None
+        excluded = None
+        # What another Application excluded is handed on by its handler, and so within that request.
+        if (config.filters_requests or not is_default) and excludes(config, self.request):
+            config, excluded, is_default = config.untraced, getattr(self.request, SPAN), False
+        token = None if is_default else scope_manager.within.set((config, excluded))
         try:
             return original(self)
         except Exception as error:
@@ -218,7 +218,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
         finally:
             if token is not None:
-                _config.within.reset(token)
+                scope_manager.within.reset(token)
 
     return execute
 

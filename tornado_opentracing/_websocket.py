@@ -17,8 +17,8 @@ from tornado import gen
 from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from tornado_opentracing import _client, _spans, _tags
-from tornado_opentracing._config import client_config, within
+from tornado_opentracing import _client, _spans, _tags, scope_manager
+from tornado_opentracing._config import client_config
 from tornado_opentracing._patching import Layer, Patch
 from tornado_opentracing._request_span import SPAN, RequestSpan
 from tornado_opentracing._spans import SpanLifecycle
@@ -44,8 +44,7 @@ def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) 
         _spans.report("reading a span's context")
         references = None
     name = f"{type(handler).__name__}.{event}"
-    span = _spans.start(handshake.tracer, name, span_tags, None, True, references)
-    return None if span is None else SpanLifecycle(span, handshake.config, handshake.tracer)
+    return _spans.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, references)
 
 
 def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
@@ -157,7 +156,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         if handshake is None or self._on_close_called:
             original(self)
             return
-        token = within.set((handshake.config, None, None))
+        token = scope_manager.within.set((handshake.config, None))
         try:
             with _spans.nothing_active(handshake.tracer):
                 state = _start(handshake, self, "on_close")
@@ -166,7 +165,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
                 else:
                     _run(state, original, self)
         finally:
-            within.reset(token)
+            scope_manager.within.reset(token)
 
     return on_connection_close
 

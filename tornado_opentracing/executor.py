@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
-from tornado_opentracing import _spans
-from tornado_opentracing._config import current_config, within
+from tornado_opentracing import _spans, scope_manager
+from tornado_opentracing._config import current_config
 from tornado_opentracing._patching import Layer, Patch
 
 __all__ = ["ContextThreadPoolExecutor"]
@@ -60,19 +60,19 @@ def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
         return func
     tracer = config.tracer
     span = _spans.active_span(tracer)
-    if span is None and within.get()[0] is None:
+    if span is None and scope_manager.within.get()[0] is None:
         return func
 
     @functools.wraps(func)
     def run(*args: Any) -> Result:
-        token = within.set((config, None, None))
+        token = scope_manager.within.set((config, None))
         with _spans.nothing_active(tracer):
             scope = None if span is None else _spans.activate(tracer, span)
             try:
                 return func(*args)
             finally:
                 _spans.close(scope)
-                within.reset(token)
+                scope_manager.within.reset(token)
 
     return run
 

@@ -14,19 +14,24 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentracing import Scope, ScopeManager, Span
 
 from tornado_opentracing._scope import ContextVarsScope, Cut
+
+if TYPE_CHECKING:
+    from tornado_opentracing._config import TracingConfig
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
 _managers_lock = threading.Lock()
 
-#: Another object within each ``no_parent_scope``: tells whether what was active is still to be taken for so.
-innermost_cut: ContextVar[object] = ContextVar("tornado_opentracing.cut", default=None)
+#: Within a request: the configuration of its Application, where that differs from the process default; and the span
+#: that is active there, which spares the work of activating it twice. One variable, for each costs as much as all that
+#: is looked up in it.
+within: ContextVar[tuple[TracingConfig | None, object]] = ContextVar("tornado_opentracing", default=(None, None))
 
 
 class ContextVarsScopeManager(ScopeManager):
@@ -170,7 +175,7 @@ def no_parent_scope() -> Iterator[None]:
             asyncio.create_task(worker())
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_Set(innermost_cut, object()))
+        stack.enter_context(_Set(within, (within.get()[0], None)))
         with _managers_lock:
             managers = list(_managers)
         for manager in managers:
