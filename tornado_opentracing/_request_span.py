@@ -33,7 +33,7 @@ class RequestSpan(_spans.SpanLifecycle):
     awaits_finish = False
     connection_closed = False
     is_excluded = False
-    is_unanswered = False
+    is_unanswered: bool
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
 
@@ -107,6 +107,8 @@ def start_request_span(
     state = _spans.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True)
     if state is None:
         return None
+    # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.
+    state.is_unanswered = False
     request._tornado_opentracing = state  # type: ignore[attr-defined]
     if options.start_span_cb is not None:
         try:
@@ -151,23 +153,33 @@ def operation_name(
     return handler_class.__name__
 
 
-_Opened = tuple["Token[tuple[TracingConfig | None, object]]", "Scope | None"]
+_Opened = tuple["Token[tuple[TracingConfig | None, RequestSpan | None]]", "Scope | None"]
 
 
 def activate(state: RequestSpan) -> _Opened:
     """Make the request's span active, until :func:`deactivate`.
 
-    Of a request that is excluded, only that is carried on: its fetches are not traced either.
+    Of a request that is excluded, only that is carried on: its fetches are not traced either. What ``_spans`` has for
+    it is written out here, and below: two calls less of each request.
     """
     token = scope_manager.within.set((state.config, state))
-    span = state.span
-    return token, None if span is None else _spans.activate(state.tracer, span)
+    scope = None
+    if state.span is not None:
+        try:
+            scope = state.tracer.scope_manager.activate(state.span, False)
+        except Exception:
+            _spans.report("activating a span")
+    return token, scope
 
 
 def deactivate(opened: _Opened) -> None:
     """Undo :func:`activate`."""
     token, scope = opened
-    _spans.close(scope)
+    if scope is not None:
+        try:
+            scope.close()
+        except Exception:
+            _spans.report("closing a scope")
     try:  # noqa: SIM105 - suppress() costs as much as all the rest
         scope_manager.within.reset(token)
     except ValueError:

@@ -82,11 +82,11 @@ def with_injection(state: RequestSpan, transforms: list[OutputTransform]) -> lis
 def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Callable[..., Awaitable[None]]:
     @functools.wraps(original)
     def _execute(self: RequestHandler, transforms: Any, *args: bytes, **kwargs: bytes) -> Awaitable[None]:
-        state: RequestSpan | None = getattr(self.request, SPAN, None)
-        if not layer.enabled or (state is not None and state.is_excluded):
-            return original(self, transforms, *args, **kwargs)
-        config = config_of(self.application)
+        config = config_of(self.application) if layer.enabled else None
         if config is None or not config.options.trace_all:
+            return original(self, transforms, *args, **kwargs)
+        state: RequestSpan | None = getattr(self.request, SPAN, None)
+        if state is not None and state.is_excluded:
             return original(self, transforms, *args, **kwargs)
         if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
             # The request goes on to a handler of another Application, which gives it its span and its route.

@@ -22,6 +22,7 @@ from tornado_opentracing._scope import ContextVarsScope, Cut
 
 if TYPE_CHECKING:
     from tornado_opentracing._config import TracingConfig
+    from tornado_opentracing._request_span import RequestSpan
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
@@ -31,7 +32,9 @@ _managers_lock = threading.Lock()
 #: Within a request: the configuration of its Application, where that differs from the process default; and the span
 #: that is active there, which spares the work of activating it twice. One variable, for each costs as much as all that
 #: is looked up in it.
-within: ContextVar[tuple[TracingConfig | None, object]] = ContextVar("tornado_opentracing", default=(None, None))
+within: ContextVar[tuple[TracingConfig | None, RequestSpan | None]] = ContextVar(
+    "tornado_opentracing.request", default=(None, None)
+)
 
 
 class ContextVarsScopeManager(ScopeManager):
