@@ -53,14 +53,11 @@ def server_tags(request: HTTPServerRequest, options: Options, attribute_names: I
 
 def client_tags(request: HTTPRequest | None, url: Any, method: Any, options: Options) -> dict[str, Any]:
     """The tags of a client span; the request is ``None`` where the arguments of the fetch make none."""
-    url = url.decode("latin-1") if isinstance(url, bytes) else str(url)
-    found = {
-        tags.COMPONENT: COMPONENT,
-        tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT,
-        tags.HTTP_METHOD: method,
-        tags.HTTP_URL: _redaction.redact_url(url, options.redacted_query_params),
-        **_server_at(url),
-    }
+    if type(url) is not str:
+        url = url.decode("latin-1") if isinstance(url, bytes) else str(url)
+    found = _tags_for(url).copy()
+    found[tags.HTTP_METHOD] = method
+    found[tags.HTTP_URL] = _redaction.redact_url(url, options.redacted_query_params)
     if request is not None and options.traced_request_headers:
         found.update(header_tags(REQUEST_HEADER, request.headers, options.traced_request_headers, options))
     return found
@@ -81,30 +78,34 @@ def _header(name: str, values: list[str], options: Options) -> str:
     return _redaction.redact_header(name, values, options.unredacted_headers, options.redacted_query_params)
 
 
-def _server_at(url: str) -> Mapping[str, Any]:
+_CLIENT = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT}
+
+
+def _tags_for(url: str) -> dict[str, Any]:
+    """The tags that all client spans have, and those that tell the server."""
     try:
         scheme, separator, rest = url.partition("://")
         netloc = rest.partition("/")[0]
         if not separator or "?" in netloc or "#" in netloc:  # as few are, and those need a closer look
             parts = urlsplit(url)
             scheme, netloc = parts.scheme, parts.netloc
-        return _peer_tags(scheme, netloc)
+        return _tags_for_server(scheme, netloc)
     except Exception:  # no URL at all: Tornado says so
-        return {}
+        return _CLIENT
 
 
 @functools.lru_cache(maxsize=1024)
-def _peer_tags(scheme: str, netloc: str) -> Mapping[str, Any]:
+def _tags_for_server(scheme: str, netloc: str) -> dict[str, Any]:
     parts = urlsplit(f"{scheme}://{netloc}")
     host = parts.hostname
     port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
     if not host:
-        return {}
-    peer: dict[str, Any] = {tags.PEER_HOSTNAME: host}
+        return _CLIENT
+    found: dict[str, Any] = {**_CLIENT, tags.PEER_HOSTNAME: host}
     if port is not None:
-        peer[tags.PEER_PORT] = port
-        peer[tags.PEER_ADDRESS] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return peer
+        found[tags.PEER_PORT] = port
+        found[tags.PEER_ADDRESS] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return found
 
 
 def attribute_tags(request: HTTPServerRequest, names: Iterable[str], options: Options) -> dict[str, str]:
