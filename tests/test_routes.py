@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import string
+from abc import ABCMeta
 from typing import Any
 
 import pytest
@@ -31,6 +32,17 @@ class Hello(RequestHandler):
         self.write("hello")
 
     get = post = put = delete = patch = head = options = answer
+
+
+class Abstract(Hello, metaclass=ABCMeta):
+    pass
+
+
+class Own(Router):
+    """A router with a mind of its own."""
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        return Application().get_handler_delegate(request, Hello)
 
 
 # From pattern to template.
@@ -187,6 +199,8 @@ async def route_of(
         ((r"/either|/or", Hello), "/or", "/either|/or"),
         ((r"/nested/((\d+)-(\d+))/(x)", Hello), "/nested/1-2/x", "/nested/{0}/{3}"),
         ((r"/class/([()]+)/(x)", Hello), "/class/(/x", "/class/{0}/{1}"),
+        ((r"/abstract/(\d+)", Abstract), "/abstract/1", "/abstract/{0}"),
+        ((r"/own/(\d+)", Own()), "/own/1", "/own/{0}"),
         ((r"/gone", ErrorHandler, {"status_code": 410}), "/gone", "/gone"),
     ],
 )
@@ -253,16 +267,6 @@ async def test_inner_rules_that_do_not_match_leave_no_route_behind(
     assert await route_of(Application(rules), "/a/2", recorder, servers, client) == "/a/{number}"
 
 
-class Own(Router):
-    """A router with a mind of its own."""
-
-    def __init__(self, application: Application) -> None:
-        self.application = application
-
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        return self.application.get_handler_delegate(request, Hello)
-
-
 @pytest.mark.parametrize(
     "target",
     [
@@ -271,7 +275,7 @@ class Own(Router):
         lambda: Application(default_handler_class=Hello),
         lambda: Application([(HostMatches(r".*"), Hello)]),
         lambda: Application([(AnyMatches(), Hello)]),
-        lambda: Own(Application()),
+        Own,
         lambda: Application([(r".*", FallbackHandler, {"fallback": Application()})]),
         lambda: Application([(r".*", Application([(r"/else", Hello)]))]),
         lambda: Application([(r".*", Application(default_handler_class=Hello))]),

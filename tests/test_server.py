@@ -604,6 +604,36 @@ async def test_the_span_ends_after_on_finish(
     assert finished == [0]
 
 
+@pytest.mark.parametrize(("end", "names"), [("finish", ["on_finish"]), ("send_error", ["on_finish", "write_error"])])
+async def test_what_the_application_has_active_stays_so_while_it_ends_the_request(
+    end: str, names: list[str], each_recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracer = each_recorder.tracer
+    init_tracing(tracer, trace_client=False)
+
+    class Ends(RequestHandler):
+        def get(self) -> None:
+            with tracer.start_active_span("own"):
+                getattr(self, end)()
+
+        def write_error(self, status_code: int, **kwargs: Any) -> None:
+            self.trace("write_error")
+            self.finish()
+
+        def on_finish(self) -> None:
+            self.trace("on_finish")
+
+        def trace(self, name: str) -> None:
+            with tracer.start_active_span(name):
+                pass
+
+    await client.fetch(servers.start(Application([("/", Ends)])), raise_error=False)
+    spans = await settled(each_recorder, 2 + len(names))
+    assert only(spans, name="own").parent_id == only(spans, name="Ends").span_id
+    for name in names:
+        assert only(spans, name=name).parent_id == only(spans, name="own").span_id
+
+
 # What it costs.
 
 
