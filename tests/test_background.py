@@ -329,6 +329,46 @@ async def test_a_request_that_is_finished_under_no_parent_scope_is_active_where_
     assert seen == [request.span_id, request.span_id, None]
 
 
+@pytest.mark.parametrize("is_left_within", [False, True])
+async def test_a_request_is_active_where_it_ends_though_a_no_parent_scope_was_left_late(
+    is_left_within: bool, each_recorder: Recorder, servers: Servers
+) -> None:
+    """It is entered in a method with ``@trace`` and left outside, or the other way round."""
+    tracer = each_recorder.tracer
+    tracing = TornadoTracing(tracer)
+    seen: list[int | None] = []
+
+    class Overlaps(RequestHandler):
+        def get(self) -> None:
+            self.late = contextlib.ExitStack()
+            with no_parent_scope():
+                if is_left_within:
+                    self.late.enter_context(no_parent_scope())
+                    self.leave()
+                else:
+                    self.enter()
+                    self.late.close()
+                    self.finish()
+
+        @tracing.trace
+        def enter(self) -> None:
+            self.late.enter_context(no_parent_scope())
+
+        @tracing.trace
+        def leave(self) -> None:
+            self.late.close()
+            self.finish()
+
+        def on_finish(self) -> None:
+            seen.append(active_id(tracer))
+
+    init_tracing(tracer)
+    async with connection(servers.start(Application([("/", Overlaps)]))) as opened:
+        await opened.get()
+    (request,) = await settled(each_recorder)
+    assert seen == [request.span_id]
+
+
 async def test_fetches_under_no_parent_scope_are_still_traced_by_the_own_application(
     servers: Servers, client: AsyncHTTPClient
 ) -> None:

@@ -315,6 +315,25 @@ async def test_the_request_of_a_response_keeps_nothing_of_the_span(
     assert not [name for name in vars(response.request) if "opentracing" in name]
 
 
+class Unchangeable(HTTPRequest):
+    def __delattr__(self, name: str) -> None:
+        raise RuntimeError(name)
+
+
+class AnswersForAnother(AsyncHTTPClient):
+    """A client whose response is of a request that it made itself."""
+
+    def fetch_impl(self, request: HTTPRequest, callback: Callable[[HTTPResponse], None]) -> None:
+        asyncio.get_running_loop().call_soon(callback, HTTPResponse(Unchangeable(request.url), 200))
+
+
+async def test_a_fetch_whose_responses_request_lets_nothing_be_deleted_is_finished(recorder: Recorder) -> None:
+    init_client_tracing(recorder.tracer)
+    with contextlib.closing(new_client(AnswersForAnother)) as client:
+        assert (await client.fetch("http://example.com/")).code == 200
+    assert the_span(recorder).status == 200
+
+
 class Plain(SimpleAsyncHTTPClient):
     pass
 

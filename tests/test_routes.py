@@ -38,6 +38,17 @@ class Abstract(Hello, metaclass=ABCMeta):
     pass
 
 
+class Mount(RequestHandler):
+    """Stands for another Application."""
+
+
+class Mounting(Application):
+    def get_handler_delegate(self, request: HTTPServerRequest, target_class: Any, *args: Any, **kwargs: Any) -> Any:
+        if target_class is Mount:
+            return Application([(r"/inner/(?P<name>\w+)", Hello)]).find_handler(request)
+        return super().get_handler_delegate(request, target_class, *args, **kwargs)
+
+
 class Own(Router):
     """A router with a mind of its own."""
 
@@ -244,8 +255,9 @@ _nested = [(r"/inner/(?P<name>\w+)", Hello)]
         lambda: RuleRouter([Rule(PathMatches(r"/inner/.*"), Application(_nested))]),
         lambda: RuleRouter([Rule(PathMatches(r"/.*"), RuleRouter([(r"/inner.*", Application(_nested))]))]),
         lambda: Application([(r"/.*", FallbackHandler, {"fallback": Application(_nested)})]),
+        lambda: Mounting([(r"/.*", Mount)]),
     ],
-    ids=["application", "rules", "host", "other_host", "deep", "router", "deep_router", "fallback"],
+    ids=["application", "rules", "host", "other_host", "deep", "router", "deep_router", "fallback", "class"],
 )
 async def test_the_innermost_pattern_is_the_route(
     target: Any, recorder: Recorder, servers: Servers, client: AsyncHTTPClient

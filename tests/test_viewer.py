@@ -455,6 +455,23 @@ async def test_the_viewers_own_requests_are_not_traced(servers: Servers, tracer:
     assert [trace.spans[0].operation_name for trace in tracer.traces()] == ["Plain", "work"]
 
 
+async def test_what_is_fetched_to_allow_a_view_is_not_traced(servers: Servers, tracer: RecordingTracer) -> None:
+    answers = servers.start(Application([("/", Plain)], opentracing_trace_all=False))
+    fetches: list[asyncio.Task[HTTPResponse]] = []
+
+    def allow(request: object) -> bool:
+        asyncio.get_running_loop().call_soon(lambda: fetches.append(asyncio.create_task(get(answers))))
+        return True
+
+    url = serve(servers, tracer, allow=allow)
+    init_tracing(tracer)
+    await get(f"{url}{PREFIX}")
+    await until(lambda: fetches)
+    await asyncio.gather(*fetches)
+    # The test's own.
+    assert [span.tags["http.url"] for span in spans(tracer)] == [f"{url}{PREFIX}"]
+
+
 # What is shown
 
 

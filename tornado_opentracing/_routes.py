@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.routing import PathMatches, RuleRouter
 from tornado.web import Application, ErrorHandler, RequestHandler
+from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing._patching import Layer, Patch
 
@@ -152,10 +153,10 @@ def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
                 delegate = self.get_target_delegate(target, request, **target_params)
                 if delegate is not None:
                     # Keep the innermost path pattern: it was matched against the whole path, and is the first to get
-                    # here, as a handler's class always is. Where nothing matched in a router, it answers with a 404
-                    # of its own.
+                    # here, as that of the handler's class always is. Where nothing matched in a router, it answers with
+                    # a 404 of its own.
                     if (
-                        type(target) is type
+                        (type(delegate) is HandlerDelegate and delegate.handler_class is target)
                         or (inner := getattr(request, _PATTERN, _NOTHING)) is None
                         or (inner is _NOTHING and not isinstance(target, _ROUTERS))
                     ):

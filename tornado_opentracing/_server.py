@@ -206,10 +206,9 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
         # another Application's.
         is_default = config is process.tracing and scope_manager.within.get()[0] is None
-        excluded = None
-        # What another Application excluded is handed on by its handler, and so within that request.
-        if (config.filters_requests or not is_default) and excludes(config, self.request):
-            config, excluded, is_default = config.untraced, getattr(self.request, SPAN), False
+        excluded, request = None, self.request
+        if (config.filters_requests or getattr(request, SPAN, None) is not None) and excludes(config, request):
+            config, excluded, is_default = config.untraced, getattr(request, SPAN), False
         token = None if is_default else scope_manager.within.set((config, excluded))
         try:
             return original(self)

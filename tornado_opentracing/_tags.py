@@ -78,7 +78,13 @@ def _header(name: str, values: list[str], options: Options) -> str:
     return _redaction.redact_header(name, values, options.unredacted_headers, options.redacted_query_params)
 
 
-_CLIENT = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT}
+_CLIENT = {
+    tags.COMPONENT: COMPONENT,
+    tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT,
+    # Each fetch has its own; here they keep their place.
+    tags.HTTP_METHOD: None,
+    tags.HTTP_URL: None,
+}
 
 
 def _tags_for(url: str) -> dict[str, Any]:

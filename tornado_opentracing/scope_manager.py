@@ -110,6 +110,26 @@ class _Set:
             self._variable.reset(self._token)
 
 
+class _NoRequestActive:
+    """Of no request it is known within that its span is active."""
+
+    __slots__ = ("_known", "_token")
+
+    def __enter__(self) -> None:
+        self._known = (within.get()[0], None)
+        self._token = within.set(self._known)
+
+    def __exit__(self, *exc_info: object) -> None:
+        known = within.get()
+        if known is self._known:
+            with contextlib.suppress(ValueError):
+                within.reset(self._token)
+        elif known[1] is not None:
+            # Something that was entered within is not left yet, or what was entered before is: what was known then may
+            # not be so any more. Knowing too little only costs a second activation.
+            within.set((known[0], None))
+
+
 class _OpenTelemetryCleared:
     """The same for OpenTelemetry, whose one variable holds more than the active span."""
 
@@ -178,7 +198,7 @@ def no_parent_scope() -> Iterator[None]:
             asyncio.create_task(worker())
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_Set(within, (within.get()[0], None)))
+        stack.enter_context(_NoRequestActive())
         with _managers_lock:
             managers = list(_managers)
         for manager in managers:
