@@ -57,10 +57,12 @@ class TracingConfig:
 
 @dataclasses.dataclass(slots=True)
 class ProcessDefaults:
-    """What ``init_tracing`` and ``init_client_tracing`` were given; the one piece of global state."""
+    """What ``init_tracing`` and ``init_client_tracing`` were given; the one place of global state."""
 
     tracing: TracingConfig | None = None
     client: TracingConfig | None = None
+    #: Whether a request ever was excluded: while none was, nobody need look for it.
+    has_excluded: bool = False
     applications: list[weakref.ref[Application]] = dataclasses.field(default_factory=list)
 
     def add_application(self, application: Application) -> None:
@@ -100,13 +102,13 @@ def config_of(application: Application) -> TracingConfig | None:
     that are wrong: it is too late then to tell the developer by an exception.
     """
     defaults = process.tracing
-    if defaults is None:
-        return None
     try:  # which costs less than to ask whether it is there: it is, but for the first time
-        resolved: _Resolved | None = application._tornado_opentracing  # type: ignore[attr-defined]
+        resolved: _Resolved = application._tornado_opentracing  # type: ignore[attr-defined]
+        if resolved.defaults is defaults:
+            return resolved.config
     except AttributeError:
-        resolved = None
-    return _read(application, defaults) if resolved is None or resolved.defaults is not defaults else resolved.config
+        pass
+    return None if defaults is None else _read(application, defaults)
 
 
 def traced_config_of(application: Application) -> TracingConfig:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tornado_opentracing import _spans
-from tornado_opentracing._request_span import SPAN, Excluded
+from tornado_opentracing._config import process
+from tornado_opentracing._request_span import SPAN, Excluded, RequestSpan
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
@@ -17,8 +18,7 @@ _ASKED = "_tornado_opentracing_asked"
 
 def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
     """Whether the request is to have no span."""
-    state = getattr(request, SPAN, None)
-    if state is not None and state.is_excluded:
+    if process.has_excluded and is_excluded(request):
         return True
     if not config.filters_requests:
         return False
@@ -43,8 +43,15 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
     return not is_wanted
 
 
+def is_excluded(request: HTTPServerRequest) -> bool:
+    """Whether that is settled already."""
+    state: RequestSpan | None = getattr(request, SPAN, None)
+    return state is not None and state.is_excluded
+
+
 def exclude(request: HTTPServerRequest, config: TracingConfig) -> None:
     """Leave a request without a span, from here to its end."""
+    process.has_excluded = True
     if config.excluded is None:
         config.excluded = Excluded(config)
     setattr(request, SPAN, config.excluded)

@@ -18,7 +18,7 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing import _routes, _spans, scope_manager
 from tornado_opentracing._config import TracingConfig, config_of, process
-from tornado_opentracing._exclusion import excludes
+from tornado_opentracing._exclusion import excludes, is_excluded
 from tornado_opentracing._patching import Layer, Patch
 from tornado_opentracing._request_span import (
     SPAN,
@@ -85,8 +85,7 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
         config = config_of(self.application) if layer.enabled else None
         if config is None or not config.options.trace_all:
             return original(self, transforms, *args, **kwargs)
-        state: RequestSpan | None = getattr(self.request, SPAN, None)
-        if state is not None and state.is_excluded:
+        if process.has_excluded and is_excluded(self.request):
             return original(self, transforms, *args, **kwargs)
         if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
             # The request goes on to a handler of another Application, which gives it its span and its route.
@@ -207,7 +206,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         # another Application's.
         is_default = config is process.tracing and scope_manager.within.get()[0] is None
         excluded, request = None, self.request
-        if (config.filters_requests or getattr(request, SPAN, None) is not None) and excludes(config, request):
+        if (config.filters_requests or process.has_excluded) and excludes(config, request):
             config, excluded, is_default = config.untraced, getattr(request, SPAN), False
         token = None if is_default else scope_manager.within.set((config, excluded))
         try:
