@@ -43,7 +43,9 @@ TRACERS = {
 MUTATED = {
     "scope_manager": ["scope_manager", "background"],
     "_scope": ["scope_manager", "background"],
-    "_spans": ["server_outcomes", "headers", "callbacks", "redaction", "client_callbacks"],
+    "_within": ["background", "server"],
+    "_spans": ["server_outcomes", "callbacks", "redaction", "client_callbacks"],
+    "_propagation": ["headers", "hostile_headers"],
     "_client": ["client_callbacks", "client"],
     "_request_span": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],
     "_exclusion": ["exclusion"],

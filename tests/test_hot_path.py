@@ -186,7 +186,7 @@ async def test_a_request_that_is_excluded_costs_less_than_one_that_is_traced(ser
     traced = await calls_of_request(servers, excluded_paths=["/health"])
     excluded = await calls_of_request(servers, excluded_paths=["/story/.*"])
     assert excluded.total() < traced.total() * 2 / 3
-    assert excluded.keys() & {"_tags.server_tags", "_spans.start", "_spans.extract"} == set()
+    assert excluded.keys() & {"_tags.server_tags", "_spans.start", "_propagation.extract"} == set()
 
 
 async def test_a_request_that_is_not_traced_costs_hardly_anything(servers: Servers) -> None:
@@ -204,7 +204,7 @@ async def test_nothing_is_described_to_a_tracer_that_keeps_nothing(servers: Serv
     }
     own = {"make_tracer": opentracing.Tracer, **options}
     calls = await calls_of_request(servers, **own) + await calls_of_fetch(client, **own)
-    assert not calls.keys() & {"_tags.server_tags", "_tags.client_tags", "_spans.extract", "_spans.inject"}
+    assert not calls.keys() & {"_tags.server_tags", "_tags.client_tags", "_propagation.extract", "_propagation.inject"}
     described = await calls_of_request(servers, **options) + await calls_of_fetch(client, **options)
-    assert described.keys() >= {"_tags.server_tags", "_tags.client_tags", "_spans.extract", "_spans.inject"}
+    assert described.keys() >= {"_tags.server_tags", "_tags.client_tags", "_propagation.extract", "_propagation.inject"}
     assert len(started) == len(finished) == 12

@@ -14,7 +14,7 @@ from opentracing import Tracer as NoopTracer
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 
-from tornado_opentracing import _redaction, _spans, _tags
+from tornado_opentracing import _propagation, _redaction, _spans, _tags
 from tornado_opentracing._config import TracingConfig, client_config
 from tornado_opentracing._patching import Layer, Patch
 
@@ -164,7 +164,7 @@ def start(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any)
             if options.start_span_cb is not None:
                 _spans.call_back("start_span_cb", options.start_span_cb, state.span, own)
             if is_kept:
-                _spans.inject(tracer, state.span, own.headers)
+                _propagation.inject(tracer, state.span, own.headers)
         except BaseException:
             state.finish(None, None)
             raise

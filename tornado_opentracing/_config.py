@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import opentracing
 from tornado.util import import_object
 
-from tornado_opentracing import _redaction, scope_manager
+from tornado_opentracing import _redaction, _within
 from tornado_opentracing._options import PREFIX, Options, checked
 from tornado_opentracing._spans import report
 
@@ -161,12 +161,12 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
 
 def current_config() -> TracingConfig | None:
     """The configuration that counts here: the request's, or that of the process."""
-    return scope_manager.within.get()[0] or _outside_of_requests()
+    return _within.known.get()[0] or _outside_of_requests()
 
 
 def client_config() -> TracingConfig | None:
     """The configuration for a fetch that is made now; ``None`` if it is not to be traced."""
-    config = scope_manager.within.get()[0] or _outside_of_requests()
+    config = _within.known.get()[0] or _outside_of_requests()
     return config if config is not None and config.options.trace_client else None
 
 

@@ -13,7 +13,7 @@ from opentracing import Tracer as NoopTracer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, Finish, HTTPError, RequestHandler
 
-from tornado_opentracing import _routes, _spans, _tags, scope_manager
+from tornado_opentracing import _propagation, _routes, _spans, _tags, _within
 
 if TYPE_CHECKING:
     from opentracing import Scope, Span, Tracer
@@ -103,7 +103,7 @@ def start_request_span(
             span_tags = _tags.server_tags(request, options, attribute_names)
         except Exception:
             _spans.report("describing a request")
-        parent = _spans.extract(tracer, request.headers)
+        parent = _propagation.extract(tracer, request.headers)
     state = _spans.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True)
     if state is None:
         return None
@@ -162,7 +162,7 @@ def activate(state: RequestSpan) -> _Opened:
     Of a request that is excluded, only that is carried on: its fetches are not traced either. What ``_spans`` has for
     it is written out here, and below: two calls less of each request.
     """
-    token = scope_manager.within.set((state.config, state))
+    token = _within.known.set((state.config, state))
     scope = None
     if state.span is not None:
         try:
@@ -181,7 +181,7 @@ def deactivate(opened: _Opened) -> None:
         except Exception:
             _spans.report("closing a scope")
     try:  # noqa: SIM105 - suppress() costs as much as all the rest
-        scope_manager.within.reset(token)
+        _within.known.reset(token)
     except ValueError:
         pass  # a coroutine that is collected unfinished is closed in another context
 
@@ -196,7 +196,7 @@ class active:  # noqa: N801 - a context manager, named for how it reads
         self._opened: _Opened | None = None
 
     def __enter__(self) -> None:
-        if scope_manager.within.get()[1] is not self._state:
+        if _within.known.get()[1] is not self._state:
             self._opened = activate(self._state)
 
     def __exit__(self, *exc_info: object) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 #: Shared by all scopes that do not own their span.
-_NOTHING: list[Span] = []
+_NONE_TO_FINISH: list[Span] = []
 
 logger = logging.getLogger("tornado_opentracing")
 
@@ -38,7 +38,7 @@ class ContextVarsScope(Scope):
         self._waits_for: tuple[ContextVarsScope, ...] = ()
         self._waiting: tuple[ContextVarsScope, ...] = ()
         # list.pop is atomic: of two threads that close at once, one finishes the span.
-        self._to_finish = [span] if finish_on_close else _NOTHING
+        self._to_finish = [span] if finish_on_close else _NONE_TO_FINISH
         below = manager._top.get()
         self._below: ContextVarsScope | None = manager._settle() if below is not None and below.closed else below
         self._token: Token[ContextVarsScope | None] | None = manager._top.set(self)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application, FallbackHandler, OutputTransform, RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _routes, _spans, scope_manager
+from tornado_opentracing import _propagation, _routes, _within
 from tornado_opentracing._config import TracingConfig, config_of, process
 from tornado_opentracing._exclusion import excludes, is_excluded
 from tornado_opentracing._patching import Layer, Patch
@@ -70,7 +70,7 @@ class _InjectIntoResponse(OutputTransform):
         chunk: bytes,
         finishing: bool,  # noqa: ARG002 - Tornado's signature
     ) -> tuple[int, HTTPHeaders, bytes]:
-        _spans.inject(self._state.tracer, self._state.span, headers)
+        _propagation.inject(self._state.tracer, self._state.span, headers)
         return status_code, headers, chunk
 
 
@@ -131,7 +131,7 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
         state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self, chunk)
-        opened = None if scope_manager.within.get()[1] is state else activate(state)
+        opened = None if _within.known.get()[1] is state else activate(state)
         try:
             try:
                 return original(self, chunk)
@@ -204,11 +204,11 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             return original(self)
         # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
         # another Application's.
-        is_default = config is process.tracing and scope_manager.within.get()[0] is None
+        is_default = config is process.tracing and _within.known.get()[0] is None
         excluded, request = None, self.request
         if (config.filters_requests or process.has_excluded) and excludes(config, request):
             config, excluded, is_default = config.untraced, getattr(request, SPAN), False
-        token = None if is_default else scope_manager.within.set((config, excluded))
+        token = None if is_default else _within.known.set((config, excluded))
         try:
             return original(self)
         except Exception as error:
@@ -216,7 +216,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
         finally:
             if token is not None:
-                scope_manager.within.reset(token)
+                _within.known.reset(token)
 
     return execute
 

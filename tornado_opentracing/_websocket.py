@@ -17,7 +17,7 @@ from tornado import gen
 from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from tornado_opentracing import _client, _spans, _tags, scope_manager
+from tornado_opentracing import _client, _spans, _tags, _within
 from tornado_opentracing._config import client_config
 from tornado_opentracing._patching import Layer, Patch
 from tornado_opentracing._request_span import SPAN, RequestSpan
@@ -156,7 +156,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         if handshake is None or self._on_close_called:
             original(self)
             return
-        token = scope_manager.within.set((handshake.config, None))
+        token = _within.known.set((handshake.config, None))
         try:
             with _spans.nothing_active(handshake.tracer):
                 state = _start(handshake, self, "on_close")
@@ -165,7 +165,7 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
                 else:
                     _run(state, original, self)
         finally:
-            scope_manager.within.reset(token)
+            _within.known.reset(token)
 
     return on_connection_close
 

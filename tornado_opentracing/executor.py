@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
-from tornado_opentracing import _spans, scope_manager
+from tornado_opentracing import _spans, _within
 from tornado_opentracing._config import current_config
 from tornado_opentracing._patching import Layer, Patch
 
@@ -60,19 +60,19 @@ def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
         return func
     tracer = config.tracer
     span = _spans.active_span(tracer)
-    if span is None and scope_manager.within.get()[0] is None:
+    if span is None and _within.known.get()[0] is None:
         return func
 
     @functools.wraps(func)
     def run(*args: Any) -> Result:
-        token = scope_manager.within.set((config, None))
+        token = _within.known.set((config, None))
         with _spans.nothing_active(tracer):
             scope = None if span is None else _spans.activate(tracer, span)
             try:
                 return func(*args)
             finally:
                 _spans.close(scope)
-                scope_manager.within.reset(token)
+                _within.known.reset(token)
 
     return run
 

@@ -14,27 +14,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentracing import Scope, ScopeManager, Span
 
+from tornado_opentracing import _within
 from tornado_opentracing._scope import ContextVarsScope, Cut
-
-if TYPE_CHECKING:
-    from tornado_opentracing._config import TracingConfig
-    from tornado_opentracing._request_span import RequestSpan
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
 _managers_lock = threading.Lock()
-
-#: Within a request: the configuration of its Application, where that differs from the process default; and the span
-#: that is active there, which spares the work of activating it twice. One variable, for each costs as much as all that
-#: is looked up in it.
-within: ContextVar[tuple[TracingConfig | None, RequestSpan | None]] = ContextVar(
-    "tornado_opentracing.request", default=(None, None)
-)
 
 
 class ContextVarsScopeManager(ScopeManager):
@@ -110,26 +100,6 @@ class _Set:
             self._variable.reset(self._token)
 
 
-class _NoRequestActive:
-    """Of no request it is known within that its span is active."""
-
-    __slots__ = ("_known", "_token")
-
-    def __enter__(self) -> None:
-        self._known = (within.get()[0], None)
-        self._token = within.set(self._known)
-
-    def __exit__(self, *exc_info: object) -> None:
-        known = within.get()
-        if known is self._known:
-            with contextlib.suppress(ValueError):
-                within.reset(self._token)
-        elif known[1] is not None:
-            # Something that was entered within is not left yet, or what was entered before is: what was known then may
-            # not be so any more. Knowing too little only costs a second activation.
-            within.set((known[0], None))
-
-
 class _OpenTelemetryCleared:
     """The same for OpenTelemetry, whose one variable holds more than the active span."""
 
@@ -198,7 +168,7 @@ def no_parent_scope() -> Iterator[None]:
             asyncio.create_task(worker())
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_NoRequestActive())
+        stack.enter_context(_within.NoRequestActive())
         with _managers_lock:
             managers = list(_managers)
         for manager in managers:

@@ -1,0 +1,38 @@
+"""What is known of the request that some code runs for: its configuration, and whether its span is active."""
+
+from __future__ import annotations
+
+import contextlib
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tornado_opentracing._config import TracingConfig
+    from tornado_opentracing._request_span import RequestSpan
+
+#: Within a request: the configuration of its Application, where that differs from the process default; and the span
+#: that is active there, which spares the work of activating it twice. One variable, for each costs as much as all that
+#: is looked up in it.
+known: ContextVar[tuple[TracingConfig | None, RequestSpan | None]] = ContextVar(
+    "tornado_opentracing.request", default=(None, None)
+)
+
+
+class NoRequestActive:
+    """Of no request it is known within that its span is active."""
+
+    __slots__ = ("_known", "_token")
+
+    def __enter__(self) -> None:
+        self._known = (known.get()[0], None)
+        self._token = known.set(self._known)
+
+    def __exit__(self, *exc_info: object) -> None:
+        found = known.get()
+        if found is self._known:
+            with contextlib.suppress(ValueError):
+                known.reset(self._token)
+        elif found[1] is not None:
+            # Something that was entered within is not left yet, or what was entered before is: what was known then may
+            # not be so any more. Knowing too little only costs a second activation.
+            known.set((found[0], None))
