@@ -42,14 +42,14 @@ TRACERS = {
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
 MUTATED = {
     "scope_manager": ["scope_manager", "background"],
-    "_scope": ["scope_manager", "background"],
-    "_within": ["background", "server"],
-    "_spans": ["server_outcomes", "callbacks", "redaction", "client_callbacks"],
-    "_propagation": ["headers", "hostile_headers"],
-    "_client": ["client_callbacks", "client"],
-    "_request_span": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],
-    "_exclusion": ["exclusion"],
-    "_server": ["server_outcomes", "exclusion", "routes", "server", "trace", "disconnect", "delegates"],
+    "_scopes/scope": ["scope_manager", "background"],
+    "_scopes/within": ["background", "server"],
+    "_spans/lifecycle": ["server_outcomes", "callbacks", "redaction", "client_callbacks"],
+    "_spans/propagation": ["headers", "hostile_headers"],
+    "_hooks/client": ["client_callbacks", "client"],
+    "_spans/request": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],
+    "_hooks/exclusion": ["exclusion"],
+    "_hooks/server": ["server_outcomes", "exclusion", "routes", "server", "trace", "disconnect", "delegates"],
 }
 
 
@@ -140,11 +140,12 @@ def mutation(session: nox.Session, module: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check types and style."""
+    """Check types, style, and who imports whom."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".[opentelemetry]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("lint-imports")
     # With pyright, which the tests do without.
     session.run("pytest", "tests/test_typing.py")
 

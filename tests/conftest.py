@@ -13,7 +13,8 @@ from support import RECORDERS, MockRecorder, Recorder, Servers
 from tornado.httpclient import AsyncHTTPClient
 
 import tornado_opentracing
-from tornado_opentracing import _config, _spans
+from tornado_opentracing import _guard
+from tornado_opentracing._settings import config
 
 # Until Python 3.12 the collector can run in the middle of ContextVar.set(), which crashes when a finalizer then changes
 # the context. The scopes that OpenTelemetry's shim leaves to the collector do so: collect between tests.
@@ -36,8 +37,8 @@ def pytest_runtest_logfinish() -> None:
 @pytest.fixture(autouse=True)
 def _clean_slate() -> Iterator[None]:
     """Every test starts and ends without tracing."""
-    _spans._reported.clear()
-    _config.process.has_excluded = False
+    _guard._reported.clear()
+    config.process.has_excluded = False
     yield
     tornado_opentracing.remove_tracing()
     opentracing.set_global_tracer(opentracing.Tracer())

@@ -34,8 +34,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import init_tracing
-from tornado_opentracing._scope import ContextVarsScope
-from tornado_opentracing._spans import SpanLifecycle
+from tornado_opentracing._scopes.scope import ContextVarsScope
+from tornado_opentracing._spans.lifecycle import SpanLifecycle
 
 #: How much more memory may be in use at the end than after the first tenth. A leak of 100 bytes for each of
 #: 90,000 requests is 8.6 MiB.

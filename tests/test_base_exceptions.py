@@ -26,7 +26,8 @@ from support import Recorder, Servers
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import _hooks, init_tracing
+from tornado_opentracing import init_tracing
+from tornado_opentracing._hooks import table
 
 
 class StopError(BaseException):
@@ -55,7 +56,7 @@ def watch_doors(monkeypatch: pytest.MonkeyPatch, seen: list[BaseException | None
 
         return call
 
-    for hooks in (_hooks.SERVER, _hooks.CLIENT, _hooks.EXECUTOR):
+    for hooks in (table.SERVER, table.CLIENT, table.EXECUTOR):
         for patch in hooks.patches:
             monkeypatch.setattr(patch.owner, patch.name, noting(getattr(patch.owner, patch.name)))
 

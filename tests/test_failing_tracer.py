@@ -32,7 +32,7 @@ from observed import world_with
 from serving import connection
 from situations import SITUATIONS, TRACED
 
-from tornado_opentracing import _spans
+from tornado_opentracing import _guard
 
 #: Each with how its things are broken one by one, and how all at once.
 SETUPS: dict[Setup, tuple[Iterable[str], Iterable[str]]] = {
@@ -91,7 +91,7 @@ async def test_a_failing_tracer_or_callback_changes_nothing(
         for thing, act in to_break(setup, title, faults.reached):
             if thing == EVERYTHING:
                 setup(tracer, faults)  # anew: it may be broken from the first request on
-            _spans._reported.clear()
+            _guard._reported.clear()
             reports.clear()
             with faults.of(thing, ACTS[act]):
                 assert await world.observe(situation) == expected, f"{thing} {act}"
@@ -157,7 +157,7 @@ async def test_a_broken_tracer_cannot_flood_the_log(
 
     Also where the machine, and with it the clock, has only just started.
     """
-    monkeypatch.setattr(_spans, "time", types.SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(_guard, "time", types.SimpleNamespace(monotonic=lambda: now))
     faults = Faults()
     async with world_with(setup(FaultyTracer(faults), faults)) as world, connection(world.url) as opened:
         with faults.of(EVERYTHING, raises):

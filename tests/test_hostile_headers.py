@@ -33,7 +33,8 @@ from tornado.httputil import HTTPHeaders
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import ContextVarsScopeManager, _propagation, init_tracing, remove_tracing
+from tornado_opentracing import ContextVarsScopeManager, init_tracing, remove_tracing
+from tornado_opentracing._spans import propagation
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -380,5 +381,5 @@ def test_repeated_headers_take_linear_time() -> None:
     for _ in range(8000):
         headers.add("Baggage", "x" * 200)
     start = time.process_time()
-    _propagation.extract(opentracing.Tracer(), headers)
+    propagation.extract(opentracing.Tracer(), headers)
     assert time.process_time() - start < 0.5

@@ -44,7 +44,8 @@ async def calls_of(action: Callable[[], Awaitable[object]]) -> Counter[str]:
     def profile(frame: Any, event: str, arg: object) -> None:
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(PACKAGE):
-            found[f"{pathlib.Path(code.co_filename).stem}.{code.co_name}"] += 1
+            module = pathlib.Path(code.co_filename).relative_to(PACKAGE).with_suffix("")
+            found[f"{'.'.join(module.parts)}.{code.co_name}"] += 1
 
     before = sys.getprofile()
     for is_counted in (False, False, True):
@@ -100,22 +101,22 @@ def callback(*args: object) -> None:
 
 #: By option: a value, and a function of the package that a request calls for its sake.
 SERVER_FEATURES: dict[str, tuple[Any, str]] = {
-    "traced_attributes": (["method"], "_tags.attribute_tags"),
-    "operation_name": ("route", "_routes.operation_by_route"),
-    "excluded_paths": (["/health"], "_exclusion.excludes"),
-    "request_filter": (callback, "_exclusion.excludes"),
-    "start_span_cb": (callback, "_spans.call_back"),
-    "finish_span_cb": (callback, "_spans.call_back"),
-    "traced_request_headers": (["Host"], "_tags.header_tags"),
-    "traced_response_headers": (["Server"], "_tags.header_tags"),
-    "inject_response_headers": (True, "_server.with_injection"),
+    "traced_attributes": (["method"], "_spans.tags.attribute_tags"),
+    "operation_name": ("route", "_spans.routes.operation_by_route"),
+    "excluded_paths": (["/health"], "_hooks.exclusion.excludes"),
+    "request_filter": (callback, "_hooks.exclusion.excludes"),
+    "start_span_cb": (callback, "_guard.call_back"),
+    "finish_span_cb": (callback, "_guard.call_back"),
+    "traced_request_headers": (["Host"], "_spans.tags.header_tags"),
+    "traced_response_headers": (["Server"], "_spans.tags.header_tags"),
+    "inject_response_headers": (True, "_hooks.server.with_injection"),
 }
 #: The same for a fetch.
 CLIENT_FEATURES: dict[str, tuple[Any, str]] = {
-    "start_span_cb": (callback, "_spans.call_back"),
-    "finish_span_cb": (callback, "_spans.call_back"),
-    "traced_request_headers": (["Host"], "_tags.header_tags"),
-    "traced_response_headers": (["Server"], "_tags.header_tags"),
+    "start_span_cb": (callback, "_guard.call_back"),
+    "finish_span_cb": (callback, "_guard.call_back"),
+    "traced_request_headers": (["Host"], "_spans.tags.header_tags"),
+    "traced_response_headers": (["Server"], "_spans.tags.header_tags"),
 }
 
 
@@ -125,8 +126,8 @@ async def test_a_plain_request_calls_few_functions_and_none_of_a_feature_that_is
     assert plain.total() <= REQUEST_CALLS, plain
     assert plain.keys().isdisjoint(function for _, function in SERVER_FEATURES.values())
     # Nothing of what concerns WebSockets, disconnects, streamed bodies, fetches, threads or secrets.
-    others = {"_websocket", "_connection", "_client", "executor"}
-    assert not [name for name in plain if name.partition(".")[0] in others]
+    others = {f"_hooks.{name}" for name in ("websocket", "connection", "client", "executor")}
+    assert not [name for name in plain if name.rpartition(".")[0] in others]
     assert "_redaction.is_secret_param" not in plain
 
 
@@ -186,7 +187,9 @@ async def test_a_request_that_is_excluded_costs_less_than_one_that_is_traced(ser
     traced = await calls_of_request(servers, excluded_paths=["/health"])
     excluded = await calls_of_request(servers, excluded_paths=["/story/.*"])
     assert excluded.total() < traced.total() * 2 / 3
-    assert excluded.keys() & {"_tags.server_tags", "_spans.start", "_propagation.extract"} == set()
+    assert (
+        excluded.keys() & {"_spans.tags.server_tags", "_spans.lifecycle.start", "_spans.propagation.extract"} == set()
+    )
 
 
 async def test_a_request_that_is_not_traced_costs_hardly_anything(servers: Servers) -> None:
@@ -204,7 +207,17 @@ async def test_nothing_is_described_to_a_tracer_that_keeps_nothing(servers: Serv
     }
     own = {"make_tracer": opentracing.Tracer, **options}
     calls = await calls_of_request(servers, **own) + await calls_of_fetch(client, **own)
-    assert not calls.keys() & {"_tags.server_tags", "_tags.client_tags", "_propagation.extract", "_propagation.inject"}
+    assert not calls.keys() & {
+        "_spans.tags.server_tags",
+        "_spans.tags.client_tags",
+        "_spans.propagation.extract",
+        "_spans.propagation.inject",
+    }
     described = await calls_of_request(servers, **options) + await calls_of_fetch(client, **options)
-    assert described.keys() >= {"_tags.server_tags", "_tags.client_tags", "_propagation.extract", "_propagation.inject"}
+    assert described.keys() >= {
+        "_spans.tags.server_tags",
+        "_spans.tags.client_tags",
+        "_spans.propagation.extract",
+        "_spans.propagation.inject",
+    }
     assert len(started) == len(finished) == 12

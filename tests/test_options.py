@@ -13,8 +13,8 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import TornadoTracing, init_tracing
-from tornado_opentracing._options import Options, OptionValues
 from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS
+from tornado_opentracing._settings.options import Options, OptionValues
 
 
 class Hello(RequestHandler):

@@ -22,7 +22,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import TornadoTracing, init_client_tracing, init_tracing, remove_tracing
-from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing._hooks.patching import Layer, Patch
 
 # Plain classes
 

@@ -22,7 +22,8 @@ from tornado.routing import AnyMatches, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
-from tornado_opentracing import _tags, init_tracing
+from tornado_opentracing import init_tracing
+from tornado_opentracing._spans import tags as span_tags
 
 
 class Hello(RequestHandler):
@@ -131,11 +132,11 @@ async def test_what_is_remembered_of_urls_does_not_grow_with_them(url: str, reco
     """Nor is a secret kept that one of them carries."""
     init_tracing(recorder.tracer)
     client: Any = Nowhere(force_instance=True)
-    _tags._tags_for_server.cache_clear()
+    span_tags._tags_for_server.cache_clear()
     for number in range(3):
         await client.fetch(url.format(number))
     client.close()
-    assert _tags._tags_for_server.cache_info().currsize == 1
+    assert span_tags._tags_for_server.cache_info().currsize == 1
 
 
 async def test_a_fetch_that_fails_names_the_server_that_it_did_not_reach(

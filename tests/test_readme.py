@@ -17,7 +17,7 @@ from tornado.web import Application
 
 import tornado_opentracing
 from tornado_opentracing import ContextVarsScopeManager
-from tornado_opentracing._options import _CHECKS
+from tornado_opentracing._settings.options import _CHECKS
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8") if README.exists() else ""

@@ -24,7 +24,7 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 from tornado.wsgi import WSGIContainer
 
 from tornado_opentracing import init_tracing
-from tornado_opentracing._routes import template
+from tornado_opentracing._spans.routes import template
 
 
 class Hello(RequestHandler):

@@ -24,7 +24,7 @@ from tornado.ioloop import IOLoop
 
 from tornado_opentracing import ContextVarsScopeManager, no_parent_scope
 from tornado_opentracing.opentelemetry import create_tracer
-from tornado_opentracing.opentelemetry._tracer import SpanContext
+from tornado_opentracing.opentelemetry._context import SpanContext
 
 if TYPE_CHECKING:
     import logging

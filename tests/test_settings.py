@@ -32,7 +32,7 @@ from tornado_opentracing import (
     init_tracing,
     remove_tracing,
 )
-from tornado_opentracing._options import Options
+from tornado_opentracing._settings.options import Options
 
 if TYPE_CHECKING:
     import logging

@@ -20,7 +20,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from tornado_opentracing import TornadoTracing, init_tracing
-from tornado_opentracing._request_span import request_span
+from tornado_opentracing._spans.request import request_span
 
 
 @dataclasses.dataclass

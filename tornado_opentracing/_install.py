@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import Application
 
-from tornado_opentracing import _hooks, _server
-from tornado_opentracing._config import TracingConfig, accept, process, resolve
-from tornado_opentracing._options import OptionValues
-from tornado_opentracing._patching import Layer, Patch
+from tornado_opentracing._hooks import server, table
+from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._settings.config import TracingConfig, accept, process, resolve
+from tornado_opentracing._settings.options import OptionValues
 
 if TYPE_CHECKING:
     from opentracing import Tracer
     from typing_extensions import Unpack
 
-    from tornado_opentracing._options import StartSpanCallback
+    from tornado_opentracing._settings.options import StartSpanCallback
 
 
 def init_tracing(
@@ -60,7 +60,7 @@ def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCa
     config = TracingConfig(tracer, {"trace_client": True, **given})
     accept(config.tracer)
     process.client = config
-    _hooks.CLIENT.install()
+    table.CLIENT.install()
 
 
 def remove_tracing() -> None:
@@ -74,7 +74,7 @@ def remove_tracing() -> None:
     process.applications = []
     for hooks in _ALL_HOOKS:
         hooks.remove()
-    _server.end_awaiting()
+    server.end_awaiting()
 
 
 def _application_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
@@ -88,5 +88,5 @@ def _application_init_hook(original: Callable[..., None], layer: Layer) -> Calla
     return __init__
 
 
-_APPLICATION = _hooks.Hooks(Patch(Application, "__init__", _application_init_hook))
-_ALL_HOOKS = (_APPLICATION, _hooks.SERVER, _hooks.CLIENT, _hooks.EXECUTOR)
+_APPLICATION = table.Hooks(Patch(Application, "__init__", _application_init_hook))
+_ALL_HOOKS = (_APPLICATION, table.SERVER, table.CLIENT, table.EXECUTOR)

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tornado.web import RequestHandler
 
-from tornado_opentracing import _hooks, _server, _spans, _tags
-from tornado_opentracing._config import TracingConfig, accept, traced_config_of
-from tornado_opentracing._exclusion import excludes
-from tornado_opentracing._options import OptionValues, names
-from tornado_opentracing._request_span import RequestSpan, active, request_span, start_handler_span
+from tornado_opentracing._hooks import server, table
+from tornado_opentracing._hooks.exclusion import excludes
+from tornado_opentracing._settings.config import TracingConfig, accept, traced_config_of
+from tornado_opentracing._settings.options import OptionValues, names
+from tornado_opentracing._spans import lifecycle
+from tornado_opentracing._spans.request import RequestSpan, active, request_span, start_handler_span
+from tornado_opentracing._spans.tags import attribute_tags
 
 if TYPE_CHECKING:
     from opentracing import Span, Tracer
     from tornado.httputil import HTTPServerRequest
     from typing_extensions import Unpack
 
-    from tornado_opentracing._options import StartSpanCallback
+    from tornado_opentracing._settings.options import StartSpanCallback
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 _ConfigFor = Callable[[RequestHandler], TracingConfig]
@@ -115,7 +117,7 @@ def _decorate(method: Callable[..., Any], config_for: _ConfigFor, attributes: tu
     if isinstance(method, type):
         raise TypeError(f"@trace is for methods of a tornado.web.RequestHandler, not for the class {method.__name__}")
     # Here and not at the first call: a request that is already running then would miss the hooks.
-    _hooks.SERVER.ensure()
+    table.SERVER.ensure()
 
     if inspect.iscoroutinefunction(method):
 
@@ -160,7 +162,7 @@ def _traced(
             f"@trace is for methods of a tornado.web.RequestHandler, but {method.__qualname__} was called "
             f"with {handler!r} first"
         )
-    _hooks.SERVER.ensure()
+    table.SERVER.ensure()
     state = request_span(handler.request)
     if state is None:
         config = config_for(handler)
@@ -168,14 +170,14 @@ def _traced(
             state = start_handler_span(config, handler, attributes)
             if state is not None:
                 if config.options.inject_response_headers:
-                    handler._transforms = _server.with_injection(state, getattr(handler, "_transforms", []))
+                    handler._transforms = server.with_injection(state, getattr(handler, "_transforms", []))
                 _end_with_task(state, handler)
         else:
             state = request_span(handler.request)
         if state is None:
             return None
     elif attributes and not state.finished:
-        _spans.set_tags(state.span, _tags.attribute_tags(handler.request, attributes, state.options))
+        lifecycle.set_tags(state.span, attribute_tags(handler.request, attributes, state.options))
     return active(state)
 
 
@@ -193,6 +195,6 @@ def _end_with_task(state: RequestSpan, handler: RequestHandler) -> None:
     def done(task: asyncio.Task[Any]) -> None:
         if task.cancelled():
             state.fail(asyncio.CancelledError())
-        _server.executed(state, handler)
+        server.executed(state, handler)
 
     task.add_done_callback(done)

@@ -18,8 +18,8 @@ from typing import Any
 
 from opentracing import Scope, ScopeManager, Span
 
-from tornado_opentracing import _within
-from tornado_opentracing._scope import ContextVarsScope, Cut
+from tornado_opentracing._scopes import within
+from tornado_opentracing._scopes.scope import ContextVarsScope, Cut
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
@@ -168,7 +168,7 @@ def no_parent_scope() -> Iterator[None]:
             asyncio.create_task(worker())
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_within.NoRequestActive())
+        stack.enter_context(within.NoRequestActive())
         with _managers_lock:
             managers = list(_managers)
         for manager in managers:

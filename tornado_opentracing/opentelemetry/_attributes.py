@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import SpanKind
 from opentracing import logs, tags
 
-from tornado_opentracing import _spans
+from tornado_opentracing._guard import format_exception
 
 EXCEPTION = "exception"
 # An enumeration's members are slow to look up.
@@ -62,7 +62,7 @@ def _exception(fields: dict[Any, Any]) -> dict[Any, Any]:
     if isinstance(error, BaseException):
         kind = type(error)
         message = error if message is None else message
-        stack = stack if isinstance(stack, str) else _spans.format_exception(error)
+        stack = stack if isinstance(stack, str) else format_exception(error)
     if isinstance(kind, type):
         kind = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     found = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}

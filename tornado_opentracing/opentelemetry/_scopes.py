@@ -10,15 +10,16 @@ from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from tornado_opentracing._scope import ContextVarsScope
+from tornado_opentracing._scopes.scope import ContextVarsScope
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentracing import Span
 
-    from tornado_opentracing.opentelemetry._tracer import Tracer
+    #: Makes OpenTracing's span of one of OpenTelemetry's, and of the scope of ours beneath it.
+    Wrap = Callable[[trace.Span, ContextVarsScope | None], Span]
 
 
 # One for all managers: OpenTelemetry has one active span, whichever tracer's it is.
@@ -30,17 +31,17 @@ _NO_ITEMS: dict[str, object] = {}
 class ScopeManager(ContextVarsScopeManager):
     """A :class:`ContextVarsScopeManager` whose scopes are layers of OpenTelemetry's context."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, wrap: Wrap) -> None:
         super().__init__()
-        self._top = cast("ContextVar[ContextVarsScope | None]", _Top(self, tracer))
+        self._top = cast("ContextVar[ContextVarsScope | None]", _Top(self, wrap))
 
 
 class _Top:
     """Does what the scope manager needs of a ``ContextVar``, with OpenTelemetry's."""
 
-    def __init__(self, manager: ScopeManager, tracer: Tracer) -> None:
+    def __init__(self, manager: ScopeManager, wrap: Wrap) -> None:
         self._manager = manager
-        self._tracer = tracer
+        self._wrap = wrap
 
     def get(self) -> ContextVarsScope | None:
         current = context.get_current()
@@ -52,7 +53,7 @@ class _Top:
         if not active.get_span_context().is_valid:
             return None
         below = None if scope is None or scope.is_cut else scope
-        return _Foreign(self._manager, self._tracer.wrap(active, below), scope)
+        return _Foreign(self._manager, self._wrap(active, below), scope)
 
     def set(self, scope: ContextVarsScope | None) -> Token[Context]:
         span: trace.Span = trace.INVALID_SPAN

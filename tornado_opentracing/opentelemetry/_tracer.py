@@ -12,11 +12,11 @@ from opentelemetry.propagate import get_global_textmap
 from opentelemetry.propagators.textmap import DefaultGetter
 from opentelemetry.shim.opentracing_shim import SpanContextShim, SpanShim, TracerShim
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation import _SPAN_KEY
 from opentracing import Format, ReferenceType, UnsupportedFormatException
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes
+from tornado_opentracing.opentelemetry._context import NONE, ROOT, SpanContext, carrying_of
 from tornado_opentracing.opentelemetry._scopes import ScopeManager, with_baggage
 
 if TYPE_CHECKING:
@@ -28,31 +28,6 @@ if TYPE_CHECKING:
 _INTERNAL = SpanKind.INTERNAL
 _FORMATS = (Format.TEXT_MAP, Format.HTTP_HEADERS)
 _REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
-
-
-class SpanContext(SpanContextShim):
-    """The identity of a span, and the baggage that its children inherit."""
-
-    def __init__(self, otel_context: trace.SpanContext, carrying: Context) -> None:
-        """Take the items that an OpenTelemetry context carries, which is immutable: a child shares its parent's."""
-        # All that the shim's own sets, which makes a context of its own each time.
-        self._otel_context = otel_context
-        self._baggage = carrying
-
-    @property
-    def baggage(self) -> Mapping[str, object]:  # type: ignore[override]  # the shim's is no dict of the items
-        """The baggage items."""
-        return baggage.get_all(self._baggage)
-
-
-def _carrying(span_context: SpanContextShim) -> Context:
-    """An OpenTelemetry context with this span context and its baggage."""
-    # As set_span_in_context() would, which copies it twice.
-    return Context({**span_context._baggage, _SPAN_KEY: trace.NonRecordingSpan(span_context._otel_context)})
-
-
-_NONE = SpanContext(trace.INVALID_SPAN_CONTEXT, Context())
-_ROOT = _carrying(_NONE)
 
 
 class _Getter(DefaultGetter):
@@ -146,7 +121,7 @@ class Tracer(TracerShim):
 
     def __init__(self, otel_tracer: trace.Tracer) -> None:
         super().__init__(otel_tracer)
-        self._scope_manager = ScopeManager(self)
+        self._scope_manager = ScopeManager(self.wrap)
 
     def start_active_span(  # type: ignore[override]  # noqa: PLR0917 - as in OpenTracing
         self,
@@ -186,7 +161,7 @@ class Tracer(TracerShim):
                 child_of = first.referenced_context
                 if first.type == ReferenceType.CHILD_OF:
                     links.remove(first)
-        parent = _NONE if child_of is None and ignore_active_span else self._context_of(child_of)
+        parent = NONE if child_of is None and ignore_active_span else self._context_of(child_of)
         attributes = dict(tags or {})
         kind = _attributes.KINDS.get(str(attributes.get(SPAN_KIND)), _INTERNAL)
         if kind is not _INTERNAL:
@@ -194,7 +169,7 @@ class Tracer(TracerShim):
         error = attributes.pop(ERROR, None)
         otel_span = self._otel_tracer.start_span(
             _attributes.text(operation_name or ""),
-            context=_ROOT if parent is _NONE else _carrying(parent),
+            context=ROOT if parent is NONE else carrying_of(parent),
             kind=kind,
             attributes=_attributes.of_tags(attributes, kind),
             links=links
@@ -216,7 +191,7 @@ class Tracer(TracerShim):
         """
         self._check(format)
         context = self._context_of(span_context)
-        get_global_textmap().inject(carrier, context=_carrying(context))
+        get_global_textmap().inject(carrier, context=carrying_of(context))
 
     def extract(self, format: object, carrier: Mapping[str, str]) -> SpanContext | None:  # type: ignore[override]  # noqa: A002
         """The context that a carrier brings, with OpenTelemetry's global propagator; ``None`` where it brings none.
@@ -249,14 +224,14 @@ class Tracer(TracerShim):
             span = None if scope is None else scope.span
             items = baggage.get_all()
             if span is None:
-                return SpanContext(trace.INVALID_SPAN_CONTEXT, with_baggage(Context(), items)) if items else _NONE
+                return SpanContext(trace.INVALID_SPAN_CONTEXT, with_baggage(Context(), items)) if items else NONE
             if not items:
                 return cast("SpanContextShim", span.context)
             # Items may have been set on the span since it became active.
             return SpanContext(span.context.unwrap(), with_baggage(Context(), {**items, **span.context.baggage}))
         context: Any = parent.context if isinstance(parent, opentracing.Span) else parent
         # Of a tracer that does nothing, or of another kind, there is nothing to go on with.
-        return context if isinstance(context, SpanContextShim) else _NONE
+        return context if isinstance(context, SpanContextShim) else NONE
 
     def _check(self, format: object) -> None:  # noqa: A002
         if format not in _FORMATS:

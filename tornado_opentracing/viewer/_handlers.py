@@ -19,8 +19,8 @@ from tornado.template import Loader
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from tornado_opentracing._config import process
-from tornado_opentracing._exclusion import exclude
+from tornado_opentracing._hooks.exclusion import exclude
+from tornado_opentracing._settings.config import process
 from tornado_opentracing.viewer import _pages
 from tornado_opentracing.viewer._recording import RecordingTracer
 

@@ -15,7 +15,7 @@ from opentracing import Format, Reference
 from opentracing.mocktracer import MockTracer
 from opentracing.mocktracer.span import MockSpan
 
-from tornado_opentracing import _spans
+from tornado_opentracing._guard import format_exception
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 from tornado_opentracing.viewer._codec import W3CPropagator
 
@@ -60,7 +60,7 @@ class RecordedSpan(MockSpan):
             error = key_values.get("error.object")
             fields = dict(list(key_values.items())[:_MOST_TAGS])
             if isinstance(error, BaseException) and "stack" not in fields:
-                fields["stack"] = _spans.format_exception(error)
+                fields["stack"] = format_exception(error)
             super().log_kv({_text(name): _kept(value) for name, value in fields.items()}, _moment(timestamp))
         return self
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentracing import Format, SpanContextCorruptedException
 
-from tornado_opentracing._spans import report
+from tornado_opentracing._guard import report
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

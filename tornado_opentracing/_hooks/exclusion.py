@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tornado_opentracing import _spans
-from tornado_opentracing._config import process
-from tornado_opentracing._request_span import SPAN, Excluded, RequestSpan
+from tornado_opentracing._guard import report
+from tornado_opentracing._settings.config import process
+from tornado_opentracing._spans.request import SPAN, Excluded, RequestSpan
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing._config import TracingConfig
+    from tornado_opentracing._settings.config import TracingConfig
 
 _ASKED = "_tornado_opentracing_asked"
 
@@ -35,7 +35,7 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
         try:
             is_wanted = options.request_filter(request) is not False
         except Exception:
-            _spans.report("request_filter")
+            report("request_filter")
     if is_wanted:
         setattr(request, _ASKED, asked)
     else:

@@ -16,9 +16,10 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _spans
-from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing._request_span import RequestSpan, activate, deactivate, note, request_span, sent_status
+from tornado_opentracing._guard import report
+from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._spans import lifecycle
+from tornado_opentracing._spans.request import RequestSpan, activate, deactivate, note, request_span, sent_status
 
 
 class _running:  # noqa: N801 - a context manager, named for how it reads
@@ -30,7 +31,7 @@ class _running:  # noqa: N801 - a context manager, named for how it reads
     def __init__(self, state: RequestSpan, handler: RequestHandler) -> None:
         self._state = state
         self._handler = handler
-        self._cut = nullcontext() if state.is_excluded else _spans.nothing_active(state.tracer)
+        self._cut = nullcontext() if state.is_excluded else lifecycle.nothing_active(state.tracer)
 
     def __enter__(self) -> None:
         self._cut.__enter__()
@@ -59,7 +60,7 @@ def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callab
             }
         )
     except Exception:
-        _spans.report("logging on a span")
+        report("logging on a span")
     state.connection_closed = True
     state.is_unanswered = sent_status(handler) is None
     try:

@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 from opentracing import tags
 from tornado.httputil import HTTPHeaders
 
-from tornado_opentracing import _redaction, _routes, _spans
+from tornado_opentracing import _redaction
+from tornado_opentracing._guard import report
+from tornado_opentracing._spans import routes
 
 if TYPE_CHECKING:
     from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing._options import Options
+    from tornado_opentracing._settings.options import Options
 
 COMPONENT = "tornado"
 ROUTE = "http.route"
@@ -41,7 +43,7 @@ def server_tags(request: HTTPServerRequest, options: Options, attribute_names: I
         address = getattr(getattr(request.connection, "context", None), "address", None)
         if isinstance(address, tuple) and address[0] == ip:
             found[tags.PEER_PORT] = address[1]
-    route = _routes.route_of(request)
+    route = routes.route_of(request)
     if route is not None:
         found[ROUTE] = route
     if options.traced_request_headers:
@@ -123,7 +125,7 @@ def attribute_tags(request: HTTPServerRequest, names: Iterable[str], options: Op
             if value:
                 result[name] = _attribute_text(request, name, value, options)
         except Exception:
-            _spans.report(f"reading the request's {name}")
+            report(f"reading the request's {name}")
     return result
 
 

@@ -1,56 +1,25 @@
 """The lifecycle that server and client spans share: start, fail, finish once.
 
-Everything a tracer or a callback of the application does happens here or is reported here, so that none of it reaches
-the application.
+Everything that a tracer is asked for is asked here, behind the guard.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
-import time
-import traceback
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from opentracing import logs, tags
 
 from tornado_opentracing import _redaction, scope_manager
+from tornado_opentracing._guard import call_back, format_exception, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentracing import Reference, Scope, Span, SpanContext, Tracer
 
-    from tornado_opentracing._config import TracingConfig
-    from tornado_opentracing._options import Options
-
-logger = logging.getLogger("tornado_opentracing")
-
-_REPORT_INTERVAL = 60.0
-_reported: dict[str, tuple[float, int]] = {}
-
-
-def report(doing: str) -> None:
-    """Log the exception being handled, which is a tracer's or a callback's, and go on.
-
-    At most once a minute for each thing that can fail, so that a broken tracer cannot flood the log.
-    """
-    now = time.monotonic()
-    last, left_out = _reported.get(doing, (-_REPORT_INTERVAL, 0))
-    if now - last < _REPORT_INTERVAL:
-        _reported[doing] = (last, left_out + 1)
-        return
-    _reported[doing] = (now, 0)
-    if logger.isEnabledFor(logging.WARNING):
-        message = "%s failed; the application is not affected"
-        if left_out:
-            message += f" ({left_out} more since the last report)"
-        exc_info = cast("Any", sys.exc_info())
-        record = logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, (doing,), exc_info, "report")
-        # What a formatter would otherwise make of the exception: its text may contain the request's secrets.
-        record.exc_text = _redaction.redact_text(format_exception(exc_info[1]), _redaction.params_in_log)
-        logger.handle(record)
+    from tornado_opentracing._settings.config import TracingConfig
+    from tornado_opentracing._settings.options import Options
 
 
 class SpanLifecycle:
@@ -155,14 +124,6 @@ def start(  # noqa: PLR0917 - keywords cost more
     return lifecycle
 
 
-def call_back(name: str, callback: Callable[[Span, Any], object], span: Span, subject: Any) -> None:
-    """Call a callback of the application."""
-    try:
-        callback(span, subject)
-    except Exception:
-        report(name)
-
-
 def active_span(tracer: Tracer) -> Span | None:
     """The tracer's active span."""
     try:
@@ -230,12 +191,3 @@ def log_error(span: Span, error: BaseException, options: Options) -> None:
             logs.STACK: _redaction.redact_text(stack, options.redacted_query_params),
         }
     )
-
-
-def format_exception(error: BaseException) -> str:
-    """An exception's traceback as text, without the carets, which take longer than all the rest to place."""
-    # Only with it do these tell which name was meant.
-    named = error.__traceback__ if isinstance(error, (NameError, AttributeError)) else None
-    formatted = traceback.TracebackException(type(error), error, named, compact=True)
-    formatted.stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__))
-    return "".join(formatted.format()).rstrip("\n")

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application, FallbackHandler, OutputTransform, RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing import _propagation, _routes, _within
-from tornado_opentracing._config import TracingConfig, config_of, process
-from tornado_opentracing._exclusion import excludes, is_excluded
-from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing._request_span import (
+from tornado_opentracing._hooks.exclusion import excludes, is_excluded
+from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._scopes import within
+from tornado_opentracing._settings.config import TracingConfig, config_of, process
+from tornado_opentracing._spans import propagation, routes
+from tornado_opentracing._spans.request import (
     SPAN,
     RequestSpan,
     activate,
@@ -70,7 +71,7 @@ class _InjectIntoResponse(OutputTransform):
         chunk: bytes,
         finishing: bool,  # noqa: ARG002 - Tornado's signature
     ) -> tuple[int, HTTPHeaders, bytes]:
-        _propagation.inject(self._state.tracer, self._state.span, headers)
+        propagation.inject(self._state.tracer, self._state.span, headers)
         return status_code, headers, chunk
 
 
@@ -89,7 +90,7 @@ def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Cal
             return original(self, transforms, *args, **kwargs)
         if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
             # The request goes on to a handler of another Application, which gives it its span and its route.
-            _routes.forget(self.request)
+            routes.forget(self.request)
             return handed_on(config, self, transforms, args, kwargs)
         return traced(config, self, transforms, args, kwargs)
 
@@ -131,7 +132,7 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
         state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self, chunk)
-        opened = None if _within.known.get()[1] is state else activate(state)
+        opened = None if within.known.get()[1] is state else activate(state)
         try:
             try:
                 return original(self, chunk)
@@ -204,11 +205,11 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             return original(self)
         # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
         # another Application's.
-        is_default = config is process.tracing and _within.known.get()[0] is None
+        is_default = config is process.tracing and within.known.get()[0] is None
         excluded, request = None, self.request
         if (config.filters_requests or process.has_excluded) and excludes(config, request):
             config, excluded, is_default = config.untraced, getattr(request, SPAN), False
-        token = None if is_default else _within.known.set((config, excluded))
+        token = None if is_default else within.known.set((config, excluded))
         try:
             return original(self)
         except Exception as error:
@@ -216,7 +217,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
         finally:
             if token is not None:
-                _within.known.reset(token)
+                within.known.reset(token)
 
     return execute
 

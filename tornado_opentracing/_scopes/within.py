@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tornado_opentracing._config import TracingConfig
-    from tornado_opentracing._request_span import RequestSpan
+from typing import Any
 
 #: Within a request: the configuration of its Application, where that differs from the process default; and the span
 #: that is active there, which spares the work of activating it twice. One variable, for each costs as much as all that
-#: is looked up in it.
-known: ContextVar[tuple[TracingConfig | None, RequestSpan | None]] = ContextVar(
-    "tornado_opentracing.request", default=(None, None)
-)
+#: is looked up in it. What they are is the business of those who put them there: a TracingConfig and a RequestSpan, or
+#: None.
+known: ContextVar[tuple[Any, Any]] = ContextVar("tornado_opentracing.request", default=(None, None))
 
 
 class NoRequestActive:

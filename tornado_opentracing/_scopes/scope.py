@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-from contextvars import Token
-from typing import TYPE_CHECKING, Any, cast
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from opentracing import Scope
 
 if TYPE_CHECKING:
     from opentracing import Span
 
-    from tornado_opentracing.scope_manager import ContextVarsScopeManager
-
 #: Shared by all scopes that do not own their span.
 _NONE_TO_FINISH: list[Span] = []
 
 logger = logging.getLogger("tornado_opentracing")
+
+
+class Stack(Protocol):
+    """What a scope needs of its manager."""
+
+    _top: ContextVar[ContextVarsScope | None]
+
+    def _settle(self) -> ContextVarsScope | None: ...
 
 
 class ContextVarsScope(Scope):
@@ -29,8 +35,8 @@ class ContextVarsScope(Scope):
 
     is_cut = False
 
-    def __init__(self, manager: ContextVarsScopeManager, span: Span, finish_on_close: bool) -> None:
-        self._manager: ContextVarsScopeManager = manager
+    def __init__(self, manager: Stack, span: Span, finish_on_close: bool) -> None:
+        self._manager: Stack = manager
         self._span: Span = span
         # Not as defaults of the class: CPython makes room for what the first few instances of a class have, and lets
         # all others pay for more.
@@ -130,7 +136,7 @@ class Cut(ContextVarsScope):
 
     is_cut = True
 
-    def __init__(self, manager: ContextVarsScopeManager) -> None:
+    def __init__(self, manager: Stack) -> None:
         super().__init__(manager, cast("Span", None), False)
 
     def __exit__(self, *exc_info: object) -> None:

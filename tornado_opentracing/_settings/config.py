@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import opentracing
 from tornado.util import import_object
 
-from tornado_opentracing import _redaction, _within
-from tornado_opentracing._options import PREFIX, Options, checked
-from tornado_opentracing._spans import report
+from tornado_opentracing import _redaction
+from tornado_opentracing._guard import report
+from tornado_opentracing._scopes import within
+from tornado_opentracing._settings.options import PREFIX, Options, checked
 
 if TYPE_CHECKING:
     from opentracing import ScopeManager, Tracer
@@ -161,12 +162,12 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
 
 def current_config() -> TracingConfig | None:
     """The configuration that counts here: the request's, or that of the process."""
-    return _within.known.get()[0] or _outside_of_requests()
+    return within.known.get()[0] or _outside_of_requests()
 
 
 def client_config() -> TracingConfig | None:
     """The configuration for a fetch that is made now; ``None`` if it is not to be traced."""
-    config = _within.known.get()[0] or _outside_of_requests()
+    config = within.known.get()[0] or _outside_of_requests()
     return config if config is not None and config.options.trace_client else None
 
 

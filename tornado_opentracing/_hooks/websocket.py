@@ -17,11 +17,16 @@ from tornado import gen
 from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from tornado_opentracing import _client, _spans, _tags, _within
-from tornado_opentracing._config import client_config
-from tornado_opentracing._patching import Layer, Patch
-from tornado_opentracing._request_span import SPAN, RequestSpan
-from tornado_opentracing._spans import SpanLifecycle
+from tornado_opentracing._guard import report
+from tornado_opentracing._hooks import client
+from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._scopes import within
+from tornado_opentracing._settings.config import client_config
+from tornado_opentracing._spans import lifecycle
+from tornado_opentracing._spans.fetch import FetchSpan, outcome_of, start_fetch_span
+from tornado_opentracing._spans.lifecycle import SpanLifecycle
+from tornado_opentracing._spans.request import SPAN, RequestSpan
+from tornado_opentracing._spans.tags import COMPONENT
 
 MESSAGE_TYPE = "websocket.message.type"
 MESSAGE_SIZE = "websocket.message.size"
@@ -37,19 +42,19 @@ def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) 
     """Start the span of an event, if they are to be traced."""
     if not handshake.options.trace_websocket_messages:
         return None
-    span_tags = {tags.COMPONENT: _tags.COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_CONSUMER, **event_tags}
+    span_tags = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_CONSUMER, **event_tags}
     try:
         references = [follows_from(handshake.span.context)]
     except Exception:
-        _spans.report("reading a span's context")
+        report("reading a span's context")
         references = None
     name = f"{type(handler).__name__}.{event}"
-    return _spans.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, references)
+    return lifecycle.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, references)
 
 
 def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
     """Call back with the span active; finish it when the callback, or the coroutine that it returns, is done."""
-    scope = _spans.activate(state.tracer, state.span)
+    scope = lifecycle.activate(state.tracer, state.span)
     try:
         result = callback(*args)
         if inspect.iscoroutine(result):
@@ -63,13 +68,13 @@ def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
         state.finish(None, None)
         raise
     finally:
-        _spans.close(scope)
+        lifecycle.close(scope)
     state.finish(None, None)
     return None
 
 
 async def _run_coroutine(state: SpanLifecycle, coroutine: Awaitable[Any]) -> Any:
-    scope = _spans.activate(state.tracer, state.span)
+    scope = lifecycle.activate(state.tracer, state.span)
     try:
         return await coroutine
     except BaseException as error:
@@ -77,11 +82,11 @@ async def _run_coroutine(state: SpanLifecycle, coroutine: Awaitable[Any]) -> Any
         raise
     finally:
         state.finish(None, None)
-        _spans.close(scope)
+        lifecycle.close(scope)
 
 
 def _done(state: SpanLifecycle, future: Any) -> None:
-    error = _client.outcome_of(future) if asyncio.isfuture(future) else future.exception()
+    error = outcome_of(future) if asyncio.isfuture(future) else future.exception()
     if error is not None:
         state.fail(error)
     state.finish(None, None)
@@ -94,7 +99,7 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         # connection, the handshake's span is not active.
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
-            handshake.clear = _spans.clearing(handshake.tracer)
+            handshake.clear = lifecycle.clearing(handshake.tracer)
         return original(self)
 
     return _detach_stream
@@ -132,7 +137,7 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
         clear = handshake.clear
         if clear is None:
-            with _spans.nothing_active(handshake.tracer):
+            with lifecycle.nothing_active(handshake.tracer):
                 return original(self, callback, *args, **kwargs)
         clear()
         try:
@@ -156,16 +161,16 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         if handshake is None or self._on_close_called:
             original(self)
             return
-        token = _within.known.set((handshake.config, None))
+        token = within.known.set((handshake.config, None))
         try:
-            with _spans.nothing_active(handshake.tracer):
+            with lifecycle.nothing_active(handshake.tracer):
                 state = _start(handshake, self, "on_close")
                 if state is None:
                     original(self)
                 else:
                     _run(state, original, self)
         finally:
-            _within.known.reset(token)
+            within.known.reset(token)
 
     return on_connection_close
 
@@ -178,7 +183,7 @@ def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[.
     ) -> None:
         config = client_config() if layer.enabled else None
         own = _private_copy(request) if config is not None else None
-        state = _client.start(config, own.request, own.url, own.method) if config is not None and own else None
+        state = start_fetch_span(config, own.request, own.url, own.method) if config is not None and own else None
         if state is None:
             original(self, request, *args, **kwargs)
             return
@@ -187,7 +192,7 @@ def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[.
         except BaseException as error:
             state.finish_with_error(error)
             raise
-        _client.watch(self.connect_future, functools.partial(_connected, request), state)
+        client.watch(self.connect_future, functools.partial(_connected, request), state)
 
     return __init__
 
@@ -196,12 +201,12 @@ def _private_copy(proxy: Any) -> Any:
     """A copy of what ``websocket_connect`` makes of its argument, around a copy of the caller's ``HTTPRequest``."""
     if not isinstance(proxy, _RequestProxy) or not isinstance(proxy.request, HTTPRequest):
         return None
-    own = _client.private_copy(proxy.request, {})
+    own = client.private_copy(proxy.request, {})
     return None if own is None else _RequestProxy(own, proxy.defaults)
 
 
-def _connected(request: Any, state: _client.ClientSpan, future: Any) -> None:
-    error = _client.outcome_of(future)
+def _connected(request: Any, state: FetchSpan, future: Any) -> None:
+    error = outcome_of(future)
     if error is None:
         state.finish(101, None)
         return

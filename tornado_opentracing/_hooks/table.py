@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from tornado_opentracing import _client, _connection, _routes, _server, _websocket, executor
-from tornado_opentracing._patching import Patch
+from tornado_opentracing._hooks import client, connection, executor, routes, server, websocket
+from tornado_opentracing._hooks.patching import Patch
 
 #: Two threads that start their applications at once would otherwise put a hook on top of the other's.
 _lock = threading.Lock()
@@ -38,6 +38,6 @@ class Hooks:
             self._installed = False
 
 
-SERVER = Hooks(*_routes.HOOKS, *_server.HOOKS, *_connection.HOOKS, *_websocket.SERVER_HOOKS)
-CLIENT = Hooks(*_client.HOOKS, *_websocket.CLIENT_HOOKS)
+SERVER = Hooks(*routes.HOOKS, *server.HOOKS, *connection.HOOKS, *websocket.SERVER_HOOKS)
+CLIENT = Hooks(*client.HOOKS, *websocket.CLIENT_HOOKS)
 EXECUTOR = Hooks(*executor.HOOKS)

@@ -13,19 +13,22 @@ from opentracing import Tracer as NoopTracer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, Finish, HTTPError, RequestHandler
 
-from tornado_opentracing import _propagation, _routes, _spans, _tags, _within
+from tornado_opentracing._guard import call_back, report
+from tornado_opentracing._scopes import within
+from tornado_opentracing._spans import lifecycle, propagation, routes
+from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
 
 if TYPE_CHECKING:
     from opentracing import Scope, Span, Tracer
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing._config import TracingConfig
+    from tornado_opentracing._settings.config import TracingConfig
 
 #: Where it is kept. Looked up by name on the hot paths, where a function for that would cost more than the look.
 SPAN = "_tornado_opentracing"
 
 
-class RequestSpan(_spans.SpanLifecycle):
+class RequestSpan(lifecycle.SpanLifecycle):
     """The span of one request."""
 
     answers = (HTTPError, Finish)
@@ -44,10 +47,10 @@ class RequestSpan(_spans.SpanLifecycle):
         names = self.options.traced_response_headers
         if names and handler._headers_written and not self.is_unanswered:
             try:
-                found = _tags.header_tags(_tags.RESPONSE_HEADER, handler._headers, names, self.options)
-                _spans.set_tags(self.span, found)
+                found = header_tags(RESPONSE_HEADER, handler._headers, names, self.options)
+                lifecycle.set_tags(self.span, found)
             except Exception:
-                _spans.report("describing a response")
+                report("describing a response")
         status = None if self.is_unanswered else sent_status(handler)
         if status == 405 and self.options.operation_name == "route" and self.options.start_span_cb is None:
             self._name_method_not_allowed(handler)
@@ -55,11 +58,11 @@ class RequestSpan(_spans.SpanLifecycle):
 
     def _name_method_not_allowed(self, handler: RequestHandler) -> None:
         # Known only now where the handler has a prepare, which could have answered.
-        if _routes.lacks_method(handler.request, type(handler)):
+        if routes.lacks_method(handler.request, type(handler)):
             try:
                 self.span.set_operation_name(f"{handler.request.method} method_not_allowed")
             except Exception:
-                _spans.report("naming a span")
+                report("naming a span")
 
 
 class Excluded(RequestSpan):
@@ -100,11 +103,11 @@ def start_request_span(
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
     if type(tracer) is not NoopTracer:
         try:
-            span_tags = _tags.server_tags(request, options, attribute_names)
+            span_tags = server_tags(request, options, attribute_names)
         except Exception:
-            _spans.report("describing a request")
-        parent = _propagation.extract(tracer, request.headers)
-    state = _spans.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True)
+            report("describing a request")
+        parent = propagation.extract(tracer, request.headers)
+    state = lifecycle.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True)
     if state is None:
         return None
     # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.
@@ -112,7 +115,7 @@ def start_request_span(
     request._tornado_opentracing = state  # type: ignore[attr-defined]
     if options.start_span_cb is not None:
         try:
-            _spans.call_back("start_span_cb", options.start_span_cb, state.span, request)
+            call_back("start_span_cb", options.start_span_cb, state.span, request)
         except BaseException:
             state.finish(None, None)
             raise
@@ -141,7 +144,7 @@ def operation_name(
     choice = config.options.operation_name
     if not callable(choice):
         by_route = choice == "route"
-        return _routes.operation_by_route(request, application, handler_class) if by_route else handler_class.__name__
+        return routes.operation_by_route(request, application, handler_class) if by_route else handler_class.__name__
     if handler is not None:
         try:
             name = choice(handler)
@@ -149,7 +152,7 @@ def operation_name(
                 raise TypeError(f"operation_name must return a string, not {name!r}")
             return name
         except Exception:
-            _spans.report("operation_name")
+            report("operation_name")
     return handler_class.__name__
 
 
@@ -162,13 +165,13 @@ def activate(state: RequestSpan) -> _Opened:
     Of a request that is excluded, only that is carried on: its fetches are not traced either. What ``_spans`` has for
     it is written out here, and below: two calls less of each request.
     """
-    token = _within.known.set((state.config, state))
+    token = within.known.set((state.config, state))
     scope = None
     if state.span is not None:
         try:
             scope = state.tracer.scope_manager.activate(state.span, False)
         except Exception:
-            _spans.report("activating a span")
+            report("activating a span")
     return token, scope
 
 
@@ -179,9 +182,9 @@ def deactivate(opened: _Opened) -> None:
         try:
             scope.close()
         except Exception:
-            _spans.report("closing a scope")
+            report("closing a scope")
     try:  # noqa: SIM105 - suppress() costs as much as all the rest
-        _within.known.reset(token)
+        within.known.reset(token)
     except ValueError:
         pass  # a coroutine that is collected unfinished is closed in another context
 
@@ -196,7 +199,7 @@ class active:  # noqa: N801 - a context manager, named for how it reads
         self._opened: _Opened | None = None
 
     def __enter__(self) -> None:
-        if _within.known.get()[1] is not self._state:
+        if within.known.get()[1] is not self._state:
             self._opened = activate(self._state)
 
     def __exit__(self, *exc_info: object) -> None:

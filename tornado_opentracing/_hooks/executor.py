@@ -1,0 +1,62 @@
+"""What is done at ``IOLoop.run_in_executor``: the active span is carried into the thread."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from tornado.platform.asyncio import BaseAsyncIOLoop
+
+from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._scopes import within
+from tornado_opentracing._settings.config import current_config
+from tornado_opentracing._spans import lifecycle
+from tornado_opentracing.executor import ContextThreadPoolExecutor
+
+Result = TypeVar("Result")
+
+
+def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def run_in_executor(
+        self: BaseAsyncIOLoop, executor: Executor | None, func: Callable[..., Result], *args: Any
+    ) -> Any:
+        if layer.enabled:
+            # The loop's own, which it makes when it is first needed, is a thread pool.
+            pool = executor or getattr(self.asyncio_loop, "_default_executor", None)
+            if pool is None or (
+                isinstance(pool, ThreadPoolExecutor) and not isinstance(pool, ContextThreadPoolExecutor)
+            ):
+                func = _carrying(func)
+        return original(self, executor, func, *args)
+
+    return run_in_executor
+
+
+def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
+    """The function, with the span that is active now active in it; nothing else of the context is carried."""
+    config = current_config()
+    if config is None:
+        return func
+    tracer = config.tracer
+    span = lifecycle.active_span(tracer)
+    if span is None and within.known.get()[0] is None:
+        return func
+
+    @functools.wraps(func)
+    def run(*args: Any) -> Result:
+        token = within.known.set((config, None))
+        with lifecycle.nothing_active(tracer):
+            scope = None if span is None else lifecycle.activate(tracer, span)
+            try:
+                return func(*args)
+            finally:
+                lifecycle.close(scope)
+                within.known.reset(token)
+
+    return run
+
+
+HOOKS = [Patch(BaseAsyncIOLoop, "run_in_executor", _run_in_executor_hook)]
