@@ -49,6 +49,8 @@ MUTATED = {
     "_hooks/client": ["client_callbacks", "client"],
     "_spans/request": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],
     "_hooks/exclusion": ["exclusion"],
+    "_hooks/handler": ["server_outcomes", "server", "trace", "disconnect", "delegates"],
+    "_hooks/response": ["delegates", "headers", "disconnect"],
     "_hooks/server": ["server_outcomes", "exclusion", "routes", "server", "trace", "disconnect", "delegates"],
 }
 
