@@ -29,7 +29,7 @@ MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado
 IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
 #: What takes long and does not depend on Tornado's version: tested on each Python with its newest Tornado.
-NEWEST_ONLY = ["opentelemetry/test_collector.py", "project/test_typing.py", "viewer/test_viewer_browser.py"]
+NEWEST_ONLY = ["opentelemetry/test_collector.py", "project/test_typing.py", "viewer/in_browser"]
 
 #: OpenTracing's older tracers, none developed any more, each with what it does not ask for itself but needs.
 TRACERS = {
@@ -43,8 +43,15 @@ TRACERS = {
 MUTATED = {
     "scope_manager": ["scopes"],
     "_scopes/scope": ["scopes"],
-    "_scopes/within": ["scopes/test_background.py", "server/test_server.py"],
-    "_spans/lifecycle": ["server/test_outcomes.py", "server/test_callbacks.py", "spans/test_redaction.py", "client"],
+    "_scopes/within": ["scopes/test_background.py", "server/test_active.py"],
+    "_spans/lifecycle": [
+        "server/test_outcomes.py",
+        "server/test_callbacks.py",
+        "client/test_callbacks.py",
+        "client/test_streaming_callbacks.py",
+        "harm/test_callbacks.py",
+        "spans/test_redaction.py",
+    ],
     "_spans/propagation": ["spans/test_headers.py", "harm/test_hostile_headers.py"],
     "_hooks/client": ["client"],
     "_spans/request": ["server", "spans/test_operation_name.py", "spans/test_routes.py"],

@@ -1,4 +1,4 @@
-"""Tracing is removed while something is in flight. (Plain requests and fetches are in test_patching.py.)"""
+"""Tracing is removed while something is in flight. (Plain requests and fetches are in test_in_flight.py.)"""
 
 from __future__ import annotations
 

@@ -119,6 +119,11 @@ def unused_port() -> int:
 
 
 @pytest.fixture
+def _no_complaint() -> None:
+    """Of a collector that does not take its spans an exporter is to complain."""
+
+
+@pytest.fixture
 def arrived() -> list[Arrived]:
     return []
 

@@ -3,87 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import opentracing
 import pytest
-from support import RECORDERS, MockRecorder, Recorder, Servers, active_id, children, only, span_id
+from support import RECORDERS, MockRecorder, Recorder, Servers, active_id, children, only
+from support.applications import Front, Leaf, Meeting, application, kinds, tracing_of, unlike
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import TornadoTracing, init_client_tracing, init_tracing, remove_tracing
-
-
-class Leaf(RequestHandler):
-    """Answers."""
-
-    def get(self) -> None:
-        self.write("leaf")
-
-
-class Front(RequestHandler):
-    """Fetches what it is told to, all at once."""
-
-    async def get(self) -> None:
-        client: AsyncHTTPClient = self.settings["client"]
-        await asyncio.gather(*(client.fetch(url) for url in self.get_query_arguments("url")))
-
-
-class Meet(RequestHandler):
-    """Waits for the other requests, then fetches; so that requests of several Applications run intertwined."""
-
-    async def get(self) -> None:
-        tracer = self.settings["own"].tracer
-        meeting: Meeting = self.settings["meeting"]
-        before = active_id(tracer)
-        for _ in range(3):
-            await meeting.gather()
-            assert active_id(tracer) == before
-            await self.settings["client"].fetch(f"{self.settings['leaf']}/{self.get_query_argument('name')}")
-        assert active_id(tracer) == before
-
-
-class Meeting:
-    """Lets nobody go on before all are there, any number of times."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._present = 0
-        self._all_there = asyncio.Event()
-
-    async def gather(self) -> None:
-        self._present += 1
-        event = self._all_there
-        if self._present == self._size:
-            self._present, self._all_there = 0, asyncio.Event()
-            event.set()
-        await event.wait()
-
-
-def application(client: AsyncHTTPClient, **settings: Any) -> Application:
-    routes: list[Any] = [(r"/front", Front), (r"/meet", Meet), (r"/.*", Leaf)]
-    return Application(routes, client=client, **settings)
-
-
-def tracing_of(recorder: Recorder, **options: Any) -> dict[str, Any]:
-    """The settings that give an Application a tracer of its own."""
-    return {"opentracing_tracing": TornadoTracing(recorder.tracer, **options)}
-
-
-def kinds(recorder: Recorder) -> list[str]:
-    assert recorder.unfinished == 0
-    return sorted(str(span.kind) for span in recorder.finished)
-
-
-def unlike(recorder: Any, number: int) -> Any:
-    """Let a ``MockTracer`` number its spans as no other does."""
-    if isinstance(recorder, MockRecorder):
-        recorder.tracer._next_id = number * 1000
-    return recorder
+from tornado_opentracing import init_tracing, remove_tracing
 
 
 @pytest.fixture(params=list(RECORDERS))
@@ -397,146 +328,6 @@ async def test_a_server_that_was_started_within_a_request_is_not_that_requests(
     assert kinds(second) == ["client", "server"]
     assert only(second.finished, kind="server").parent_id in {span.span_id for span in default.finished}
     assert kinds(default) == ["client"] * 4
-
-
-# Outside of any request.
-
-
-async def fetched_by(recorders: dict[str, Recorder], client: AsyncHTTPClient, url: str) -> str | None:
-    """Whose tracer a fetch made here and now has a span of, if any."""
-    before = {name: len(recorder.finished) for name, recorder in recorders.items()}
-    await client.fetch(f"{url}/leaf")
-    grown = [name for name, recorder in recorders.items() if len(recorder.finished) > before[name]]
-    assert len(grown) <= 1
-    return grown[0] if grown else None
-
-
-@pytest.fixture
-def recorders() -> dict[str, Recorder]:
-    return {name: MockRecorder() for name in ("init", "client init", "one", "two", "global")}
-
-
-@pytest.fixture
-async def untraced(servers: Servers, client: AsyncHTTPClient) -> str:
-    """The URL of a server whose spans are not in the way."""
-    return servers.start(application(client, opentracing_trace_all=False, opentracing_tracing=TornadoTracing()))
-
-
-async def test_outside_of_requests_the_tracer_given_to_init_tracing_counts(
-    recorders: dict[str, Recorder], client: AsyncHTTPClient, untraced: str
-) -> None:
-    opentracing.set_global_tracer(recorders["global"].tracer)
-    init_tracing(recorders["init"].tracer)
-    newest = application(client, **tracing_of(recorders["one"]))
-    assert await fetched_by(recorders, client, untraced) == "init"
-    del newest
-
-
-@pytest.mark.parametrize("order", [1, -1])
-async def test_outside_of_requests_the_tracer_given_to_init_client_tracing_counts_more(
-    recorders: dict[str, Recorder], client: AsyncHTTPClient, untraced: str, order: int
-) -> None:
-    opentracing.set_global_tracer(recorders["global"].tracer)
-    inits: list[Callable[[], None]] = [
-        lambda: init_client_tracing(recorders["client init"].tracer),
-        lambda: init_tracing(recorders["init"].tracer),
-    ]
-    for init in inits[::order]:
-        init()
-    newest = application(client, **tracing_of(recorders["one"]))
-    assert await fetched_by(recorders, client, untraced) == "client init"
-    del newest
-
-
-async def test_within_a_request_the_own_application_counts_more_than_init_client_tracing(
-    recorders: dict[str, Recorder], servers: Servers, client: AsyncHTTPClient, untraced: str
-) -> None:
-    init_tracing(recorders["init"].tracer)
-    init_client_tracing(recorders["client init"].tracer)
-    own = servers.start(application(client, **tracing_of(recorders["one"])))
-    await client.fetch(f"{own}/front?url={untraced}/leaf")
-    assert kinds(recorders["one"]) == ["client", "server"]
-    assert kinds(recorders["client init"]) == ["client"]
-    assert kinds(recorders["init"]) == []
-
-
-async def test_outside_of_requests_the_newest_application_counts_where_init_tracing_was_given_no_tracer(
-    recorders: dict[str, Recorder], client: AsyncHTTPClient, untraced: str
-) -> None:
-    opentracing.set_global_tracer(recorders["global"].tracer)
-    init_tracing()
-    assert await fetched_by(recorders, client, untraced) == "global"
-    one = application(client, **tracing_of(recorders["one"]))
-    assert await fetched_by(recorders, client, untraced) == "one"
-    two = application(client, **tracing_of(recorders["two"]))
-    assert await fetched_by(recorders, client, untraced) == "two"
-    del one, two
-
-
-async def test_outside_of_requests_the_newest_applications_settings_count_too(
-    recorders: dict[str, Recorder], client: AsyncHTTPClient, untraced: str
-) -> None:
-    init_tracing()
-    called: list[Any] = []
-    one = application(client, **tracing_of(recorders["one"], start_span_cb=lambda span, request: called.append(span)))
-    assert await fetched_by(recorders, client, untraced) == "one"
-    assert [span_id(span) for span in called] == [only(recorders["one"].finished).span_id]
-    two = application(client, **tracing_of(recorders["two"], trace_client=False))
-    assert await fetched_by(recorders, client, untraced) is None
-    del one, two
-
-
-async def test_outside_of_requests_the_global_tracer_counts_where_nobody_was_given_one(
-    recorders: dict[str, Recorder], client: AsyncHTTPClient, untraced: str
-) -> None:
-    init_tracing()
-    plain = application(client)
-    assert await fetched_by(recorders, client, untraced) is None
-    opentracing.set_global_tracer(recorders["global"].tracer)
-    assert await fetched_by(recorders, client, untraced) == "global"
-    del plain
-
-
-async def test_within_a_request_outside_settings_do_not_matter(
-    recorders: dict[str, Recorder], servers: Servers, client: AsyncHTTPClient, untraced: str
-) -> None:
-    """Not even where the newest Application is another one."""
-    init_tracing()
-    one = servers.start(application(client, **tracing_of(recorders["one"])))
-    two = application(client, **tracing_of(recorders["two"]))
-    await client.fetch(f"{one}/front?url={untraced}/leaf")
-    assert kinds(recorders["one"]) == ["client", "server"]
-    assert kinds(recorders["two"]) == ["client"]
-    del two
-
-
-async def test_a_newest_application_that_is_gone_is_forgotten(
-    recorders: dict[str, Recorder], client: AsyncHTTPClient, untraced: str
-) -> None:
-    opentracing.set_global_tracer(recorders["global"].tracer)
-    init_tracing()
-    newest = application(client, **tracing_of(recorders["one"]))
-    assert await fetched_by(recorders, client, untraced) == "one"
-    del newest
-    gc.collect()
-    assert await fetched_by(recorders, client, untraced) == "global"
-
-
-@pytest.mark.parametrize("is_served", [False, True])
-async def test_tracing_keeps_no_application_alive(recorder: Recorder, client: AsyncHTTPClient, is_served: bool) -> None:
-    init_tracing(recorder.tracer)
-    own = application(client, **tracing_of(MockRecorder()))
-    if is_served:
-        servers = Servers()
-        await client.fetch(servers.start(own) + "/leaf")
-        await servers.stop()
-        del servers
-    gone = weakref.ref(own)
-    del own
-    for _ in range(10):  # the connection's last callbacks
-        await asyncio.sleep(0)
-    gc.collect()
-    assert gone() is None
 
 
 # Later changes.

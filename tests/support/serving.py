@@ -71,3 +71,8 @@ async def connection(url: str) -> AsyncIterator[Connection]:
         yield opened
     finally:
         await opened.close()
+
+
+async def ask(url: str, path: str, *headers: str) -> tuple[int, str]:
+    async with connection(url) as opened:
+        return await opened.get(path, *headers)
