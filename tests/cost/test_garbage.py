@@ -54,6 +54,7 @@ async def left_behind(
     await opened.get(path)
     handlers.clear()
     gc.collect()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         for _ in range(3):
@@ -68,7 +69,8 @@ async def left_behind(
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 @pytest.mark.parametrize("path", ["/traced", "/decorated"])
