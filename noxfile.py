@@ -56,6 +56,8 @@ MUTATED = {
     "_hooks/client": ["client"],
     "_spans/request": ["server", "spans/test_operation_name.py", "spans/test_routes.py"],
     "_hooks/exclusion": ["server/test_exclusion.py"],
+    "_hooks/handler": ["server"],
+    "_hooks/response": ["server/test_delegates.py", "server/test_disconnect.py", "spans/test_headers.py"],
     "_hooks/server": ["server", "spans/test_routes.py"],
 }
 

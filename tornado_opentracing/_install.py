@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import Application
 
-from tornado_opentracing._hooks import server, table
+from tornado_opentracing._hooks import table
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._settings.config import TracingConfig, accept, process, resolve
 from tornado_opentracing._settings.options import OptionValues
@@ -74,7 +74,6 @@ def remove_tracing() -> None:
     process.applications = []
     for hooks in _ALL_HOOKS:
         hooks.remove()
-    server.end_awaiting()
 
 
 def _application_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tornado.web import RequestHandler
 
-from tornado_opentracing._hooks import server, table
+from tornado_opentracing._hooks import response, table
 from tornado_opentracing._hooks.exclusion import excludes
+from tornado_opentracing._hooks.handler import sees_end_of
 from tornado_opentracing._settings.config import TracingConfig, accept, traced_config_of
 from tornado_opentracing._settings.options import OptionValues, names
-from tornado_opentracing._spans import lifecycle
-from tornado_opentracing._spans.request import RequestSpan, active, request_span, start_handler_span
+from tornado_opentracing._spans import lifecycle, routes
+from tornado_opentracing._spans.request import (
+    RequestSpan,
+    active,
+    request_span,
+    start_request_span,
+    started,
+)
 from tornado_opentracing._spans.tags import attribute_tags
 
 if TYPE_CHECKING:
@@ -153,6 +160,22 @@ def _iterate_in(traced: active, generator: Generator[Any, Any, Any]) -> Generato
         return (yield from generator)
 
 
+def _start(
+    config: TracingConfig, handler: RequestHandler, attributes: tuple[str, ...], is_seen: bool
+) -> RequestSpan | None:
+    options = config.options
+    name = routes.operation_name(config, handler.application, handler.request, type(handler), handler)
+    state = start_request_span(config, handler.request, name, attributes)
+    if state is not None:
+        if options.inject_response_headers or options.traced_response_headers:
+            response.watch_headers(state, handler.request)
+        state.executing = is_seen and sees_end_of(handler)
+        if not state.executing:
+            response.watch_end(state, handler)
+        started(state, handler.request)
+    return state
+
+
 def _traced(
     handler: RequestHandler, method: Callable[..., Any], config_for: _ConfigFor, attributes: tuple[str, ...]
 ) -> active | None:
@@ -162,16 +185,13 @@ def _traced(
             f"@trace is for methods of a tornado.web.RequestHandler, but {method.__qualname__} was called "
             f"with {handler!r} first"
         )
-    table.SERVER.ensure()
+    # A request that is under way when the hooks are put in place is not seen to its end by that of _execute.
+    is_seen = table.SERVER.ensure()
     state = request_span(handler.request)
     if state is None:
         config = config_for(handler)
         if not excludes(config, handler.request):
-            state = start_handler_span(config, handler, attributes)
-            if state is not None:
-                if config.options.inject_response_headers:
-                    handler._transforms = server.with_injection(state, getattr(handler, "_transforms", []))
-                _end_with_task(state, handler)
+            state = _start(config, handler, attributes, is_seen)
         else:
             state = request_span(handler.request)
         if state is None:
@@ -179,22 +199,3 @@ def _traced(
     elif attributes and not state.finished:
         lifecycle.set_tags(state.span, attribute_tags(handler.request, attributes, state.options))
     return active(state)
-
-
-def _end_with_task(state: RequestSpan, handler: RequestHandler) -> None:
-    """Where ``finish()`` is never called, the span ends with the task that runs ``_execute``."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop: somebody calls the method by hand
-        return
-    # A decorator above may run the method in a task of its own (asyncio.wait_for does before Python 3.12): the
-    # response is not finished with that one.
-    if task is None or not getattr(task.get_coro(), "__qualname__", "").endswith("._execute"):
-        return
-
-    def done(task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            state.fail(asyncio.CancelledError())
-        server.executed(state, handler)
-
-    task.add_done_callback(done)

@@ -109,7 +109,7 @@ SERVER_FEATURES: dict[str, tuple[Any, str]] = {
     "finish_span_cb": (callback, "_guard.call_back"),
     "traced_request_headers": (["Host"], "_spans.tags.header_tags"),
     "traced_response_headers": (["Server"], "_spans.tags.header_tags"),
-    "inject_response_headers": (True, "_hooks.server.with_injection"),
+    "inject_response_headers": (True, "_hooks.response.watch_headers"),
 }
 #: The same for a fetch.
 CLIENT_FEATURES: dict[str, tuple[Any, str]] = {

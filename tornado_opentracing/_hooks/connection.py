@@ -70,7 +70,7 @@ def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callab
         body = getattr(handler.request, "_body_future", None)
         # Nobody goes on with the request: _execute is over, or waits for a body that will not come (an application
         # that overrides on_connection_close without calling super leaves it waiting for ever).
-        if state.awaits_finish or (body is not None and not body.done()):
+        if not state.executing or (body is not None and not body.done()):
             state.finish_for(handler)
 
 

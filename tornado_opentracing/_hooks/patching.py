@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +18,32 @@ class Layer:
         self.original = owner.__dict__[name]
         # Looked up on the class: a wrapper of the library wrapt, as other instrumentations put there, takes a call of
         # what is in __dict__ for that of a plain function, and ``self`` for its first argument.
-        self.replacement = wrap(getattr(owner, name), self)
+        original = getattr(owner, name)
+        self.replacement = of_its_kind(original, wrap(original, self))
+
+
+def of_its_kind(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """The replacement as a coroutine function where the original is one, and as a plain function where it is not.
+
+    Others look at that when they patch (Sentry's and SkyWalking's integrations wrap by ``yield from`` what is no
+    coroutine function).
+    """
+    is_coroutine_function = inspect.iscoroutinefunction(original)
+    if inspect.iscoroutinefunction(replacement) == is_coroutine_function:
+        return replacement
+    if is_coroutine_function:
+
+        @functools.wraps(original)
+        async def coroutine_function(*args: Any, **kwargs: Any) -> Any:
+            return await replacement(*args, **kwargs)
+
+        return coroutine_function
+
+    @functools.wraps(original)
+    def plain_function(*args: Any, **kwargs: Any) -> Any:
+        return replacement(*args, **kwargs)
+
+    return plain_function
 
 
 class Patch:
@@ -32,17 +59,14 @@ class Patch:
         self.owner = owner
         self.name = name
         self.wrap = wrap
+        #: What is in place and more than a pass-through; whether it is on top is another question.
+        self.replacement: Callable[..., Any] | None = None
         self._layers: list[Layer] = []
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether a replacement is in place and more than a pass-through."""
-        return bool(self._layers) and self._layers[-1].enabled
 
     @property
     def applied(self) -> bool:
         """Whether the replacement that is at work is on top."""
-        return self.is_at_work and self._on_top() is self._layers[-1]
+        return self.replacement is not None and self.owner.__dict__[self.name] is self.replacement
 
     def apply(self) -> None:
         """Put the replacement in place; nothing happens if it is there and on top."""
@@ -51,10 +75,12 @@ class Patch:
         self.remove()
         layer = Layer(self.owner, self.name, self.wrap)
         self._layers.append(layer)
+        self.replacement = layer.replacement
         setattr(self.owner, self.name, layer.replacement)
 
     def remove(self) -> None:
         """Restore the original, or become a pass-through beneath somebody else's patch."""
+        self.replacement = None
         for layer in self._layers:
             layer.enabled = False
         while (top := self._on_top()) is not None:

@@ -1,200 +1,40 @@
-"""What is done at ``RequestHandler``: one span for each request that reaches an Application.
+"""What is done where an Application takes a request: one span for each, whoever serves it.
 
-The span lives on the request, the scope in the task that runs ``_execute``. ``finish()`` ends the span, from
-whatever task or callback it is called in; ``_execute`` ends it where ``finish()`` will not be called any more.
+It starts around the making of the handler and is active there; the handler's task inherits that. Where the response is
+finished (``handler``, ``response``) it ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import sys
-import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tornado.web import Application, FallbackHandler, OutputTransform, RequestHandler
+from tornado.web import Application, FallbackHandler, RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
-from tornado_opentracing._hooks.exclusion import excludes, is_excluded
+from tornado_opentracing._hooks import response
+from tornado_opentracing._hooks.exclusion import excludes
+from tornado_opentracing._hooks.handler import EXECUTE
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
 from tornado_opentracing._settings.config import TracingConfig, config_of, process
-from tornado_opentracing._spans import propagation, routes
+from tornado_opentracing._spans import lifecycle, routes
 from tornado_opentracing._spans.request import (
     SPAN,
     RequestSpan,
     activate,
     active,
     deactivate,
-    note,
-    operation_name,
-    request_span,
-    start_handler_span,
+    rename,
     start_request_span,
+    started,
 )
+from tornado_opentracing._spans.tags import ROUTE
 
 if TYPE_CHECKING:
-    from tornado.httputil import HTTPHeaders
-
-
-#: The requests whose handlers are done but will only be finished by a later ``finish()``.
-_awaiting: weakref.WeakSet[RequestSpan] = weakref.WeakSet()
-
-
-def executed(state: RequestSpan, handler: RequestHandler) -> None:
-    """``_execute`` is over: end the span, unless ``finish()`` is still to be called."""
-    is_over = handler._finished or handler._auto_finish or state.has_error or state.connection_closed
-    if is_over or not _FINISH.is_at_work:
-        state.finish_for(handler)
-    else:
-        state.awaits_finish = True
-        _awaiting.add(state)
-
-
-def end_awaiting() -> None:
-    """End the spans of which only ``finish()`` would tell: it is about to be given back to Tornado."""
-    for state in list(_awaiting):
-        state.finish(None, None)
-
-
-class _InjectIntoResponse(OutputTransform):
-    """Puts the span's context into the response's headers, after everything that may clear them."""
-
-    def __init__(self, state: RequestSpan) -> None:
-        self._state = state
-
-    def transform_first_chunk(
-        self,
-        status_code: int,
-        headers: HTTPHeaders,
-        chunk: bytes,
-        finishing: bool,  # noqa: ARG002 - Tornado's signature
-    ) -> tuple[int, HTTPHeaders, bytes]:
-        propagation.inject(self._state.tracer, self._state.span, headers)
-        return status_code, headers, chunk
-
-
-def with_injection(state: RequestSpan, transforms: list[OutputTransform]) -> list[OutputTransform]:
-    """A handler's transforms, and one that injects the span into the response's headers."""
-    return [*transforms, _InjectIntoResponse(state)]
-
-
-def _execute_hook(original: Callable[..., Awaitable[None]], layer: Layer) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(original)
-    def _execute(self: RequestHandler, transforms: Any, *args: bytes, **kwargs: bytes) -> Awaitable[None]:
-        config = config_of(self.application) if layer.enabled else None
-        if config is None or not config.options.trace_all:
-            return original(self, transforms, *args, **kwargs)
-        if process.has_excluded and is_excluded(self.request):
-            return original(self, transforms, *args, **kwargs)
-        if isinstance(self, FallbackHandler) and isinstance(getattr(self, "fallback", None), Application):
-            # The request goes on to a handler of another Application, which gives it its span and its route.
-            routes.forget(self.request)
-            return handed_on(config, self, transforms, args, kwargs)
-        return traced(config, self, transforms, args, kwargs)
-
-    async def traced(config: TracingConfig, handler: RequestHandler, transforms: Any, args: Any, kwargs: Any) -> None:
-        state = start_handler_span(config, handler, config.options.traced_attributes)
-        if state is None:
-            await original(handler, transforms, *args, **kwargs)
-            return
-        if config.options.inject_response_headers:
-            transforms = with_injection(state, transforms)
-        opened = activate(state)
-        try:
-            try:
-                await original(handler, transforms, *args, **kwargs)
-            except BaseException as error:
-                # Tornado lets nothing but cancellation through.
-                note(state, handler, error)
-                raise
-            finally:
-                if not state.finished:
-                    executed(state, handler)
-        finally:
-            deactivate(opened)
-
-    async def handed_on(config: TracingConfig, handler: RequestHandler, transforms: Any, args: Any, kw: Any) -> None:
-        await original(handler, transforms, *args, **kw)
-        if handler._headers_written and request_span(handler.request) is None:
-            # It was not: prepare answered.
-            state = start_handler_span(config, handler, config.options.traced_attributes)
-            if state is not None:
-                state.finish_for(handler)
-
-    return _execute
-
-
-def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def finish(self: RequestHandler, chunk: Any = None) -> Any:
-        state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
-        if state is None or (state.finished and not state.is_excluded):
-            return original(self, chunk)
-        opened = None if within.known.get()[1] is state else activate(state)
-        try:
-            try:
-                return original(self, chunk)
-            except BaseException as error:
-                note(state, self, error)
-                raise
-            finally:
-                # Where finish() raised half-way (in the application's log_function, say) and _execute is over,
-                # nobody is left to call it again.
-                if not state.finished and (self._finished or (state.awaits_finish and self._headers_written)):
-                    state.finish_for(self)
-        finally:
-            if opened is not None:
-                deactivate(opened)
-
-    return finish
-
-
-def _detach_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def detach(self: RequestHandler) -> Any:
-        stream = original(self)
-        state = request_span(self.request) if layer.enabled else None
-        if state is not None and state.awaits_finish:
-            state.finish_for(self)
-        return stream
-
-    return detach
-
-
-def _note_cancellation(state: RequestSpan) -> None:
-    # From 6.6 on Tornado answers for a handler that was cancelled, before it lets the cancellation through.
-    error = sys.exc_info()[1]
-    if isinstance(error, asyncio.CancelledError):
-        state.fail(error)
-
-
-def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
-    @functools.wraps(original)
-    def send_error(self: RequestHandler, status_code: int = 500, **kwargs: Any) -> None:
-        state = request_span(self.request) if layer.enabled else None
-        if state is None or state.finished:
-            return original(self, status_code, **kwargs)
-        if status_code == 500 and not kwargs:
-            _note_cancellation(state)
-        with active(state):
-            return original(self, status_code, **kwargs)
-
-    return send_error
-
-
-def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
-    @functools.wraps(original)
-    def _handle_request_exception(self: RequestHandler, e: BaseException) -> None:
-        state = request_span(self.request) if layer.enabled else None
-        if state is None or state.finished:
-            return original(self, e)
-        note(state, self, e)
-        with active(state):
-            return original(self, e)
-
-    return _handle_request_exception
+    from tornado.httputil import HTTPServerRequest
 
 
 def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
@@ -203,43 +43,134 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
-        # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
-        # another Application's.
-        is_default = config is process.tracing and within.known.get()[0] is None
-        excluded, request = None, self.request
+        request = self.request
+        state: RequestSpan | None = getattr(request, SPAN, None)
+        if state is not None:
+            return _handed_on(state, self, original)
+        if self.handler_kwargs and issubclass(self.handler_class, FallbackHandler) and not excludes(config, request):
+            config = _config_behind(self) or config
         if (config.filters_requests or process.has_excluded) and excludes(config, request):
-            config, excluded, is_default = config.untraced, getattr(request, SPAN), False
-        token = None if is_default else within.known.set((config, excluded))
+            return _untraced(config.untraced, getattr(request, SPAN), original, self)
+        if not config.options.trace_all:
+            return _untraced(config, None, original, self)
+        state = _start(config, self, request)
+        if state is None:
+            return _untraced(config, None, original, self)
+        opened = activate(state)
         try:
-            return original(self)
-        except Exception as error:
-            _constructor_raised(config, self, error)
+            result = original(self)
+        except BaseException as error:
+            # The handler's constructor raised (``initialize``, say): there will be no response.
+            state.fail(error, can_answer=False)
+            state.finish(None, None)
             raise
         finally:
-            if token is not None:
-                within.known.reset(token)
+            deactivate(opened)
+        if self.handler_class._execute is not EXECUTE.replacement:
+            response.watch_end(state, self.handler)
+        return result
 
     return execute
 
 
-def _constructor_raised(config: TracingConfig, delegate: HandlerDelegate, error: Exception) -> None:
-    """Trace a request whose handler's constructor raised (``initialize``, say): it will have no response."""
-    if not config.options.trace_all:
-        return
-    name = operation_name(config, delegate.application, delegate.request, delegate.handler_class, None)
-    state = start_request_span(config, delegate.request, name, config.options.traced_attributes)
-    if state is not None:
-        state.fail(error, can_answer=False)
-        state.finish(None, None)
+def _untraced(
+    config: TracingConfig, excluded: RequestSpan | None, original: Callable[..., Any], delegate: HandlerDelegate
+) -> Any:
+    # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
+    # another Application's.
+    if config is process.tracing and within.known.get()[0] is None:
+        return original(delegate)
+    token = within.known.set((config, excluded))
+    try:
+        return original(delegate)
+    finally:
+        within.known.reset(token)
 
 
-_FINISH = Patch(RequestHandler, "finish", _finish_hook)
+def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServerRequest) -> RequestSpan | None:
+    """Start the span of a request, before there is a handler."""
+    options = config.options
+    handler_class = delegate.handler_class
+    if options.operation_name == "handler":
+        name = handler_class.__name__
+    else:
+        name = routes.operation_name(config, delegate.application, request, handler_class, None)
+    state = start_request_span(config, request, name, options.traced_attributes)
+    if state is None:
+        return None
+    if delegate.handler_kwargs and issubclass(handler_class, FallbackHandler):
+        state.provisional_name = name
+    if options.inject_response_headers or options.traced_response_headers:
+        response.watch_headers(state, request)
+    if callable(options.operation_name):
+        _name_when_made(state, delegate)
+    elif options.start_span_cb is not None:
+        _started(state, request)
+    return state
 
-HOOKS = [
-    Patch(RequestHandler, "_execute", _execute_hook),
-    _FINISH,
-    Patch(RequestHandler, "detach", _detach_hook),
-    Patch(RequestHandler, "send_error", _send_error_hook),
-    Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
-    Patch(HandlerDelegate, "execute", _delegate_execute_hook),
-]
+
+def _started(state: RequestSpan, request: HTTPServerRequest) -> None:
+    try:
+        started(state, request)
+    except BaseException as error:
+        # Tornado's connection takes what is raised here for an error of this request, but it is meant to end the
+        # process, as it would in a handler.
+        asyncio.get_running_loop().call_soon(_raise, error)
+        raise
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _name_when_made(state: RequestSpan, delegate: HandlerDelegate) -> None:
+    """A callable names the span by its handler: as soon as that is made, and before ``start_span_cb`` is called."""
+    handler_class = delegate.handler_class
+
+    @functools.wraps(handler_class, updated=())
+    def make(*args: Any, **kwargs: Any) -> RequestHandler:
+        delegate.handler_class = handler_class
+        try:
+            handler = handler_class(*args, **kwargs)
+            rename(
+                state,
+                routes.operation_name(state.config, delegate.application, delegate.request, handler_class, handler),
+            )
+        finally:
+            _started(state, delegate.request)
+        return handler
+
+    delegate.handler_class = make  # type: ignore[assignment]
+
+
+def _config_behind(delegate: HandlerDelegate) -> TracingConfig | None:
+    """The configuration of the Application that a ``FallbackHandler`` hands its requests on to, if it is one."""
+    application = delegate.handler_kwargs.get("fallback")
+    if not isinstance(application, Application):
+        return None
+    routes.forget(delegate.request)
+    return config_of(application)
+
+
+def _handed_on(state: RequestSpan, delegate: HandlerDelegate, original: Callable[..., Any]) -> Any:
+    """Another handler serves a request that has its span already, or is to have none."""
+    if state.finished and not state.is_excluded:
+        return original(delegate)
+    if state.provisional_name is not None:
+        _name_by(state, delegate)
+    with active(state):
+        return original(delegate)
+
+
+def _name_by(state: RequestSpan, delegate: HandlerDelegate) -> None:
+    """A ``FallbackHandler`` says nothing about a request, who it is handed on to does."""
+    request, handler_class = delegate.request, delegate.handler_class
+    name = routes.operation_name(state.config, delegate.application, request, handler_class, None)
+    rename(state, name, state.provisional_name)
+    state.provisional_name = name if issubclass(handler_class, FallbackHandler) else None
+    route = routes.route_of(request)
+    if route is not None:
+        lifecycle.set_tags(state.span, {ROUTE: route})
+
+
+HOOKS = [Patch(HandlerDelegate, "execute", _delegate_execute_hook)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tornado_opentracing._hooks import client, connection, executor, routes, server, websocket
+from tornado_opentracing._hooks import client, connection, executor, handler, routes, server, websocket
 from tornado_opentracing._hooks.patching import Patch
 
 #: Two threads that start their applications at once would otherwise put a hook on top of the other's.
@@ -25,10 +25,12 @@ class Hooks:
                 patch.apply()
             self._installed = True
 
-    def ensure(self) -> None:
-        """Put the patches in place unless that was done."""
-        if not self._installed:
+    def ensure(self) -> bool:
+        """Put the patches in place unless that was done; return whether it was."""
+        was_installed = self._installed
+        if not was_installed:
             self.install()
+        return was_installed
 
     def remove(self) -> None:
         """Give Tornado its own functions back."""
@@ -38,6 +40,6 @@ class Hooks:
             self._installed = False
 
 
-SERVER = Hooks(*routes.HOOKS, *server.HOOKS, *connection.HOOKS, *websocket.SERVER_HOOKS)
+SERVER = Hooks(*routes.HOOKS, *server.HOOKS, *handler.HOOKS, *connection.HOOKS, *websocket.SERVER_HOOKS)
 CLIENT = Hooks(*client.HOOKS, *websocket.CLIENT_HOOKS)
 EXECUTOR = Hooks(*executor.HOOKS)

@@ -5,13 +5,14 @@ It is kept on the request, and is active wherever Tornado runs the handler's cod
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
 from opentracing import Tracer as NoopTracer
 from tornado.iostream import StreamClosedError
-from tornado.web import Application, Finish, HTTPError, RequestHandler
+from tornado.web import Finish, HTTPError, RequestHandler
 
 from tornado_opentracing._guard import call_back, report
 from tornado_opentracing._scopes import within
@@ -20,7 +21,7 @@ from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server
 
 if TYPE_CHECKING:
     from opentracing import Scope, Span, Tracer
-    from tornado.httputil import HTTPServerRequest
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
     from tornado_opentracing._settings.config import TracingConfig
 
@@ -33,24 +34,30 @@ class RequestSpan(lifecycle.SpanLifecycle):
 
     answers = (HTTPError, Finish)
 
-    awaits_finish = False
-    connection_closed = False
     is_excluded = False
+    connection_closed = False
     is_unanswered: bool
+    #: Whether a handler is at work on it: one whose ``_execute`` this package sees.
+    executing: bool
+    #: What it is called until the handler is known that a ``FallbackHandler`` hands the request on to.
+    provisional_name: str | None
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
+
+    def describe_response(self, headers: HTTPHeaders) -> None:
+        """Set the headers of the response that were asked for as tags."""
+        names = self.options.traced_response_headers
+        if not names or self.finished:
+            return
+        try:
+            lifecycle.set_tags(self.span, header_tags(RESPONSE_HEADER, headers, names, self.options))
+        except Exception:
+            report("describing a response")
 
     def finish_for(self, handler: RequestHandler) -> None:
         """Finish the span with what the handler's response became."""
         if self.finished:
             return
-        names = self.options.traced_response_headers
-        if names and handler._headers_written and not self.is_unanswered:
-            try:
-                found = header_tags(RESPONSE_HEADER, handler._headers, names, self.options)
-                lifecycle.set_tags(self.span, found)
-            except Exception:
-                report("describing a response")
         status = None if self.is_unanswered else sent_status(handler)
         if status == 405 and self.options.operation_name == "route" and self.options.start_span_cb is None:
             self._name_method_not_allowed(handler)
@@ -59,10 +66,7 @@ class RequestSpan(lifecycle.SpanLifecycle):
     def _name_method_not_allowed(self, handler: RequestHandler) -> None:
         # Known only now where the handler has a prepare, which could have answered.
         if routes.lacks_method(handler.request, type(handler)):
-            try:
-                self.span.set_operation_name(f"{handler.request.method} method_not_allowed")
-            except Exception:
-                report("naming a span")
+            rename(self, f"{handler.request.method} method_not_allowed")
 
 
 class Excluded(RequestSpan):
@@ -78,6 +82,7 @@ class Excluded(RequestSpan):
         self.config = config.untraced
         self.options = self.config.options
         self.finished = True
+        self.provisional_name = None
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """There is nothing to note it on."""
@@ -111,49 +116,36 @@ def start_request_span(
     if state is None:
         return None
     # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.
-    state.is_unanswered = False
+    state.is_unanswered = state.executing = False
+    state.provisional_name = None
     request._tornado_opentracing = state  # type: ignore[attr-defined]
-    if options.start_span_cb is not None:
-        try:
-            call_back("start_span_cb", options.start_span_cb, state.span, request)
-        except BaseException:
-            state.finish(None, None)
-            raise
     return state
 
 
-def start_handler_span(
-    config: TracingConfig, handler: RequestHandler, attribute_names: Iterable[str]
-) -> RequestSpan | None:
-    """Start the span of the request that a handler serves."""
-    if config.options.operation_name == "handler":
-        name = type(handler).__name__
-    else:
-        name = operation_name(config, handler.application, handler.request, type(handler), handler)
-    return start_request_span(config, handler.request, name, attribute_names)
+def started(state: RequestSpan, request: HTTPServerRequest) -> None:
+    """Call ``start_span_cb``, if there is one."""
+    callback = state.options.start_span_cb
+    if callback is None:
+        return
+    try:
+        call_back("start_span_cb", callback, state.span, request)
+    except BaseException:
+        state.finish(None, None)
+        raise
 
 
-def operation_name(
-    config: TracingConfig,
-    application: Application,
-    request: HTTPServerRequest,
-    handler_class: type[RequestHandler],
-    handler: RequestHandler | None,
-) -> str:
-    """What the span of a request is called; a callback of the application's has a say where there is a handler."""
-    choice = config.options.operation_name
-    if not callable(choice):
-        by_route = choice == "route"
-        return routes.operation_by_route(request, application, handler_class) if by_route else handler_class.__name__
-    if handler is not None:
-        try:
-            name = choice(handler)
-            if not isinstance(name, str):
-                raise TypeError(f"operation_name must return a string, not {name!r}")
-            return name
-        except Exception:
-            report("operation_name")
-    return handler_class.__name__
+def rename(state: RequestSpan, name: str, provisional: str | None = None) -> None:
+    """Give the span another operation name.
+
+    :param provisional: what it was called so far; if somebody else gave it another name since, as far as the span
+        tells, that stays.
+    """
+    span = state.span
+    try:
+        if provisional is None or getattr(span, "operation_name", provisional) == provisional:
+            span.set_operation_name(name)
+    except Exception:
+        report("naming a span")
 
 
 _Opened = tuple["Token[tuple[TracingConfig | None, RequestSpan | None]]", "Scope | None"]
@@ -229,11 +221,12 @@ def sent_status(handler: RequestHandler) -> int | None:
 
 
 def note(state: RequestSpan, handler: RequestHandler, error: BaseException, *, can_answer: bool = True) -> None:
-    """Note an exception that nobody handled."""
-    if not (isinstance(error, StreamClosedError) and _client_has_left(handler)):
+    """Note an exception that nobody handled; that a client left, or a handler is cancelled then, is none."""
+    if not (isinstance(error, (StreamClosedError, CancelledError)) and client_has_left(handler)):
         state.fail(error, can_answer=can_answer)
 
 
-def _client_has_left(handler: RequestHandler) -> bool:
+def client_has_left(handler: RequestHandler) -> bool:
+    """Whether the connection is closed, or was handed over to somebody else."""
     stream = getattr(handler.request.connection, "stream", None)
     return stream is None or stream.closed()

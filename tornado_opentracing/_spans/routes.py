@@ -1,4 +1,4 @@
-"""Which route a request took, as a template: ``/story/{story_id}``."""
+"""Which route a request took, as a template (``/story/{story_id}``), and what its span is called."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from tornado.web import Application, ErrorHandler, RequestHandler
 
+from tornado_opentracing._guard import report
+
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
+
+    from tornado_opentracing._settings.config import TracingConfig
 
 #: Where the pattern that was matched is kept.
 PATTERN = "_tornado_opentracing_route"
@@ -25,6 +29,29 @@ def forget(request: HTTPServerRequest) -> None:
     """The request is about to be routed anew."""
     if hasattr(request, PATTERN):
         delattr(request, PATTERN)
+
+
+def operation_name(
+    config: TracingConfig,
+    application: Application,
+    request: HTTPServerRequest,
+    handler_class: type[RequestHandler],
+    handler: RequestHandler | None,
+) -> str:
+    """What the span of a request is called; a callback of the application's has a say where there is a handler."""
+    choice = config.options.operation_name
+    if not callable(choice):
+        by_route = choice == "route"
+        return operation_by_route(request, application, handler_class) if by_route else handler_class.__name__
+    if handler is not None:
+        try:
+            name = choice(handler)
+            if not isinstance(name, str):
+                raise TypeError(f"operation_name must return a string, not {name!r}")
+            return name
+        except Exception:
+            report("operation_name")
+    return handler_class.__name__
 
 
 def operation_by_route(

@@ -1,0 +1,116 @@
+"""What is done at ``RequestHandler``: what happens to a request is told to its span, which ends with the response."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from tornado_opentracing._hooks import response
+from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._scopes import within
+from tornado_opentracing._spans.request import SPAN, RequestSpan, activate, active, deactivate, note, request_span
+
+
+def _execute_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(original)
+    async def _execute(self: RequestHandler, transforms: Any, *args: bytes, **kwargs: bytes) -> None:
+        request = self.request
+        state: RequestSpan | None = getattr(request, SPAN, None)
+        if state is not None:
+            # It is over or excluded, or another handler is at work on it, which hands it on to this one.
+            if state.finished or state.executing:
+                return await original(self, transforms, *args, **kwargs)
+            state.executing = True
+        try:
+            return await original(self, transforms, *args, **kwargs)
+        except BaseException as error:
+            # Tornado lets nothing but cancellation through, and before 6.6 answers nothing then.
+            state = getattr(request, SPAN, None)
+            if state is not None and not state.finished:
+                note(state, self, error)
+                state.finish_for(self)
+            raise
+        finally:
+            state = getattr(request, SPAN, None)
+            if state is not None and not state.finished:
+                state.executing = False
+                response.end_with(state, self)
+
+    return _execute
+
+
+def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def finish(self: RequestHandler, chunk: Any = None) -> Any:
+        state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
+        if state is None or (state.finished and not state.is_excluded):
+            return original(self, chunk)
+        opened = None if within.known.get()[1] is state else activate(state)
+        try:
+            try:
+                return original(self, chunk)
+            except BaseException as error:
+                note(state, self, error)
+                raise
+            finally:
+                if self._finished and not state.finished:
+                    state.finish_for(self)
+        finally:
+            if opened is not None:
+                deactivate(opened)
+
+    return finish
+
+
+def _note_cancellation(state: RequestSpan, handler: RequestHandler) -> None:
+    # From 6.6 on Tornado answers for a handler that was cancelled, before it lets the cancellation through.
+    error = sys.exc_info()[1]
+    if isinstance(error, asyncio.CancelledError):
+        note(state, handler, error)
+
+
+def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def send_error(self: RequestHandler, status_code: int = 500, **kwargs: Any) -> None:
+        state = request_span(self.request) if layer.enabled else None
+        if state is None or state.finished:
+            return original(self, status_code, **kwargs)
+        if status_code == 500 and not kwargs:
+            _note_cancellation(state, self)
+        with active(state):
+            return original(self, status_code, **kwargs)
+
+    return send_error
+
+
+def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def _handle_request_exception(self: RequestHandler, e: BaseException) -> None:
+        state = request_span(self.request) if layer.enabled else None
+        if state is None or state.finished:
+            return original(self, e)
+        note(state, self, e)
+        with active(state):
+            return original(self, e)
+
+    return _handle_request_exception
+
+
+def sees_end_of(handler: RequestHandler) -> bool:
+    """Whether the hook of ``_execute`` is what runs for a handler: a class may have an ``_execute`` of its own."""
+    return type(handler)._execute is EXECUTE.replacement
+
+
+EXECUTE = Patch(RequestHandler, "_execute", _execute_hook)
+
+HOOKS = [
+    EXECUTE,
+    Patch(RequestHandler, "finish", _finish_hook),
+    Patch(RequestHandler, "send_error", _send_error_hook),
+    Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
+]
