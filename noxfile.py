@@ -29,7 +29,7 @@ MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado
 IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
 #: What takes long and does not depend on Tornado's version: tested on each Python with its newest Tornado.
-NEWEST_ONLY = ["collector", "typing", "viewer_browser"]
+NEWEST_ONLY = ["opentelemetry/test_collector.py", "project/test_typing.py", "viewer/in_browser"]
 
 #: OpenTracing's older tracers, none developed any more, each with what it does not ask for itself but needs.
 TRACERS = {
@@ -41,17 +41,24 @@ TRACERS = {
 
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
 MUTATED = {
-    "scope_manager": ["scope_manager", "background"],
-    "_scopes/scope": ["scope_manager", "background"],
-    "_scopes/within": ["background", "server"],
-    "_spans/lifecycle": ["server_outcomes", "callbacks", "redaction", "client_callbacks"],
-    "_spans/propagation": ["headers", "hostile_headers"],
-    "_hooks/client": ["client_callbacks", "client"],
-    "_spans/request": ["server_outcomes", "trace", "server", "operation_name", "routes", "callbacks", "disconnect"],
-    "_hooks/exclusion": ["exclusion"],
-    "_hooks/handler": ["server_outcomes", "server", "trace", "disconnect", "delegates"],
-    "_hooks/response": ["delegates", "headers", "disconnect"],
-    "_hooks/server": ["server_outcomes", "exclusion", "routes", "server", "trace", "disconnect", "delegates"],
+    "scope_manager": ["scopes"],
+    "_scopes/scope": ["scopes"],
+    "_scopes/within": ["scopes/test_background.py", "server/test_active.py"],
+    "_spans/lifecycle": [
+        "server/test_outcomes.py",
+        "server/test_callbacks.py",
+        "client/test_callbacks.py",
+        "client/test_streaming_callbacks.py",
+        "harm/test_callbacks.py",
+        "spans/test_redaction.py",
+    ],
+    "_spans/propagation": ["spans/test_headers.py", "harm/test_hostile_headers.py"],
+    "_hooks/client": ["client"],
+    "_spans/request": ["server", "spans/test_operation_name.py", "spans/test_routes.py"],
+    "_hooks/exclusion": ["server/test_exclusion.py"],
+    "_hooks/handler": ["server"],
+    "_hooks/response": ["server/test_delegates.py", "server/test_disconnect.py", "spans/test_headers.py"],
+    "_hooks/server": ["server", "spans/test_routes.py"],
 }
 
 
@@ -62,7 +69,7 @@ def tests(session: nox.Session, tornado: str) -> None:
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
     left_out = [] if tornado == TORNADOS[str(session.python)][-1] else NEWEST_ONLY
     # The command and not "python -m pytest", which would put the source tree before the wheel.
-    ignored = [f"--ignore=tests/test_{name}.py" for name in left_out]
+    ignored = [f"--ignore=tests/{path}" for path in left_out]
     session.run("pytest", "--numprocesses=auto", *ignored, *session.posargs)
 
 
@@ -88,8 +95,8 @@ def tracers(session: nox.Session, tracer: str) -> None:
 def soak(session: nox.Session) -> None:
     """Run a hundred thousand requests, and thousands of random programs, against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), ".[opentelemetry]")
-    session.run("python", "tests/soak.py", *session.posargs)
-    session.run("pytest", "tests/test_random_programs.py", env={"RANDOM_PROGRAMS": "5000"})
+    session.run("python", "tests/soak/soak.py", *session.posargs)
+    session.run("pytest", "tests/random_programs", env={"RANDOM_PROGRAMS": "5000"})
 
 
 @nox.session
@@ -129,9 +136,9 @@ def mutation(session: nox.Session, module: str) -> None:
     # Not installed: what is broken is the copy's source.
     session.env["PYTHONPATH"] = str(pathlib.Path.cwd())
     config, mutants = pathlib.Path("mutation.toml"), "mutants.sqlite"
-    first = " ".join(f"tests/test_{name}.py" for name in MUTATED[module])
+    first = " ".join(f"tests/{path}" for path in MUTATED[module])
     # Without those that take longest and see least of these modules.
-    others = " ".join(f"--ignore=tests/test_{name}.py" for name in [*NEWEST_ONLY, "instruction_count"])
+    others = " ".join(f"--ignore=tests/{path}" for path in [*NEWEST_ONLY, "cost/test_instruction_count.py"])
     config.write_text(pathlib.Path("tests", config).read_text().format(module=module, first=first, others=others))
     session.run("cosmic-ray", "baseline", str(config))
     session.run("cosmic-ray", "init", str(config), mutants)
@@ -149,14 +156,14 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("lint-imports")
     # With pyright, which the tests do without.
-    session.run("pytest", "tests/test_typing.py")
+    session.run("pytest", "tests/project/test_typing.py")
 
 
 @nox.session
 def screenshot(session: nox.Session) -> None:
     """Make README's picture of the viewer anew; needs Chromium."""
     session.install("playwright", "pillow", "pytest", ".")
-    session.run("python", "tests/screenshot.py", *session.posargs)
+    session.run("python", "-m", "viewer.screenshot", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

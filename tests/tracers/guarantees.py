@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 from opentracing import Format
-from serving import settled
 from support import Recorded, Recorder, Servers, children, only
+from support.serving import settled
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 

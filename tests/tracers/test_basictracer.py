@@ -9,9 +9,9 @@ import pytest
 from basictracer import BasicTracer
 from basictracer.recorder import InMemoryRecorder
 from basictracer.text_propagator import TextPropagator
-from guarantees import Guarantees, TracerRecorder
 from opentracing import Format
 from support import Recorded
+from tracers.guarantees import Guarantees, TracerRecorder
 
 # Even the older one warns.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated create function:DeprecationWarning")

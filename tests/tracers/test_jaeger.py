@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from guarantees import Greeting, Guarantees, TracerRecorder
 from jaeger_client import Config, ConstSampler, Tracer
 from jaeger_client.reporter import InMemoryReporter
 from opentracing import Format, InvalidCarrierException
-from serving import until
 from support import Recorded, Servers
+from support.serving import until
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httputil import HTTPHeaders
 from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
+from tracers.guarantees import Greeting, Guarantees, TracerRecorder
 
 from tornado_opentracing import ContextVarsScopeManager, init_tracing
 

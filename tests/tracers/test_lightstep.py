@@ -8,12 +8,12 @@ import warnings
 from typing import Any
 
 import pytest
-from guarantees import Greeting, Guarantees, TracerRecorder
-from serving import settled, until
 from support import Servers
-from test_basictracer import read
+from support.serving import settled, until
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
+from tracers.guarantees import Greeting, Guarantees, TracerRecorder
+from tracers.test_basictracer import read
 
 from tornado_opentracing import ContextVarsScopeManager, init_tracing
 

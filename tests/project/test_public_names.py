@@ -1,0 +1,105 @@
+"""``__all__`` is what is public: importable, documented, and all that has no underscore."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import pkgutil
+import re
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tornado_opentracing
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+#: What stands in README as code, in a line or in a block.
+CODE = "\n".join(map("".join, re.findall(r"^```python\n(.*?)^```$|`([^`\n]+)`", README, re.MULTILINE | re.DOTALL)))
+
+#: Modules whose public names the package offers itself.
+MODULES = ["executor", "scope_manager"]
+#: Modules that offer their names themselves: one needs an extra, one is for development.
+APART = ["opentelemetry", "viewer"]
+
+
+def public_names(module: types.ModuleType) -> set[str]:
+    """The names without underscore, but for modules."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+
+
+def test_all_is_what_is_public() -> None:
+    assert set(tornado_opentracing.__all__) == public_names(tornado_opentracing)
+    assert len(set(tornado_opentracing.__all__)) == len(tornado_opentracing.__all__)
+
+
+def test_a_star_imports_all_and_nothing_else() -> None:
+    namespace: dict[str, Any] = {}
+    exec("from tornado_opentracing import *", namespace)
+    assert namespace.keys() - {"__builtins__"} == set(tornado_opentracing.__all__)
+
+
+def test_the_modules_without_underscore_are_those_that_are_meant_to_be_public() -> None:
+    modules = [module.name for module in pkgutil.iter_modules(tornado_opentracing.__path__)]
+    assert {name for name in modules if not name.startswith("_")} == {*MODULES, *APART}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_module_apart_offers_what_is_documented(name: str) -> None:
+    module = importlib.import_module(f"tornado_opentracing.{name}")
+    defined = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+    assert {value.__name__ for value in defined} <= set(module.__all__)
+    for offered in module.__all__:
+        assert re.search(rf"\b{offered}\b", CODE), "not in README"
+        assert inspect.getdoc(getattr(module, offered))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_module_offers_what_the_package_offers_and_nothing_else(name: str) -> None:
+    module = importlib.import_module(f"tornado_opentracing.{name}")
+    assert module.__all__
+    for offered in module.__all__:
+        assert getattr(module, offered) is getattr(tornado_opentracing, offered)
+        assert getattr(module, offered).__module__ == module.__name__
+
+
+@pytest.mark.parametrize("name", tornado_opentracing.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert re.search(rf"\b{name}\b", CODE), "not in README"
+    value = getattr(tornado_opentracing, name)
+    if isinstance(value, type) or callable(value):
+        assert inspect.getdoc(value)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        f"{name}.{method}"
+        for name in tornado_opentracing.__all__
+        if isinstance(cls := getattr(tornado_opentracing, name), type)
+        for method, value in vars(cls).items()
+        if not method.startswith("_") and isinstance(value, (types.FunctionType, property, staticmethod))
+    ],
+)
+def test_every_public_method_has_a_docstring(method: str) -> None:
+    name, _, attribute = method.partition(".")
+    assert inspect.getdoc(inspect.getattr_static(getattr(tornado_opentracing, name), attribute))
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(tornado_opentracing.__file__).parent / "py.typed").exists()
+
+
+def test_the_distribution_installs_the_package_and_nothing_else() -> None:
+    try:
+        files = importlib.metadata.files("tornado-opentracing") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("run from the source tree")
+    tops = {file.parts[0] for file in files}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"tornado_opentracing"}

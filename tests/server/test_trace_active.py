@@ -1,0 +1,252 @@
+"""The span of a handler under ``@trace``: where it is active, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import opentracing
+import pytest
+from support import Recorder, Servers, active_id, children, only, span_id
+from support.decorated import Plain, coroutine_keeps_context, decorated
+from support.outcomes import fail
+from support.serving import connection, only_span, settled, until
+from tornado import gen
+from tornado.httpclient import AsyncHTTPClient
+from tornado.web import Application, RequestHandler
+
+from tornado_opentracing import TornadoTracing, init_client_tracing
+
+
+async def test_the_parent_of_a_traced_handler_is_what_the_headers_carry(
+    each_recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracer = each_recorder.tracer
+    with tracer.start_active_span("listening"):
+        url = servers.start(Application([("/", decorated(Plain, TornadoTracing(tracer).trace))]))
+    headers: dict[str, str] = {}
+    with tracer.start_span("caller") as caller:
+        tracer.inject(caller.context, opentracing.Format.HTTP_HEADERS, headers)
+    await client.fetch(url, headers=headers)
+    await client.fetch(url)
+    spans = await settled(each_recorder, 4)
+    called, root = (span for span in spans if span.name == "Plain")
+    assert (called.trace_id, called.parent_id) == (only(spans, name="caller").trace_id, span_id(caller))
+    assert root.parent_id is None
+    assert root.trace_id != only(spans, name="listening").trace_id
+
+
+@pytest.mark.parametrize("how", ["answer", "exception", "another task"])
+async def test_the_span_of_a_traced_handler_is_active_in_all_that_follows_and_nothing_is_afterwards(
+    how: str, each_recorder: Recorder, servers: Servers
+) -> None:
+    tracer = each_recorder.tracer
+    seen: dict[str, int | None] = {}
+    waiting: asyncio.Queue[RequestHandler] = asyncio.Queue()
+
+    def note(where: str) -> None:
+        seen[where] = active_id(tracer)
+
+    class Watching(RequestHandler):
+        def initialize(self) -> None:
+            note("initialize")
+
+        def prepare(self) -> None:
+            note("prepare")
+
+        @TornadoTracing(tracer).trace
+        async def get(self) -> None:
+            await asyncio.sleep(0)
+            note("method")
+            if how == "exception":
+                fail()
+            if how == "another task":
+                self._auto_finish = False
+                waiting.put_nowait(self)
+
+        def log_exception(self, *exc_info: Any) -> None:
+            note("log_exception")
+
+        def write_error(self, status_code: int, **kwargs: Any) -> None:
+            note("write_error")
+
+        def on_finish(self) -> None:
+            note("on_finish")
+
+    async def work() -> int | None:
+        (await waiting.get()).finish()
+        return active_id(tracer)
+
+    expected = {"method", "on_finish", "log_function"}
+    if how == "exception":
+        expected |= {"log_exception", "write_error"}
+    application = Application([("/", Watching)], log_function=lambda _: note("log_function"))
+    async with connection(servers.start(application)) as opened:
+        for number in range(2):
+            seen.clear()
+            worker = asyncio.ensure_future(work())
+            await opened.get()
+            if how == "another task":
+                assert await worker is None
+            span = (await settled(each_recorder, number + 1))[-1]
+            # It starts with the method.
+            assert (seen.pop("initialize"), seen.pop("prepare")) == (None, None)
+            assert seen == dict.fromkeys(expected, span.span_id)
+            worker.cancel()
+    assert active_id(tracer) is None
+
+
+async def test_the_span_of_a_traced_handler_ends_with_the_response_and_remains_the_parent(
+    each_recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracer = each_recorder.tracer
+    go_on = asyncio.Event()
+
+    class Background(RequestHandler):
+        @TornadoTracing(tracer).trace
+        async def get(self) -> None:
+            self.finish("hello")
+            await go_on.wait()
+            tracer.start_span("work").finish()
+
+    await client.fetch(servers.start(Application([("/", Background)])))
+    span = await only_span(each_recorder)
+    go_on.set()
+    spans = await settled(each_recorder, 2)
+    assert [child.name for child in children(spans, span)] == ["work"]
+    assert only(spans, name="Background") == span
+
+
+async def test_a_traced_handler_that_is_cancelled_from_outside_has_one_finished_span(
+    each_recorder: Recorder, servers: Servers
+) -> None:
+    tasks: list[asyncio.Task[object]] = []
+
+    class Waiting(RequestHandler):
+        @TornadoTracing(each_recorder.tracer).trace
+        async def get(self) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.append(task)
+            await asyncio.get_running_loop().create_future()
+
+    async with connection(servers.start(Application([("/", Waiting)]))) as opened:
+        opened.send("GET / HTTP/1.1\nHost: localhost\n\n")
+        await until(lambda: tasks)
+        tasks[0].cancel()
+        span = await only_span(each_recorder)
+    assert (span.name, span.is_error) == ("Waiting", True)
+
+
+async def test_the_very_first_traced_request_ends_when_its_client_leaves(
+    each_recorder: Recorder, servers: Servers
+) -> None:
+    """The connection has made its arrangements by the time the method is called: decorating must do for that."""
+    called: list[RequestHandler] = []
+
+    class Postponing(RequestHandler):
+        @TornadoTracing(each_recorder.tracer).trace
+        def get(self) -> None:
+            self._auto_finish = False
+            called.append(self)
+
+    async with connection(servers.start(Application([("/", Postponing)]))) as opened:
+        opened.send("GET / HTTP/1.1\nHost: localhost\n\n")
+        await until(lambda: called)
+        assert each_recorder.finished == []
+    span = await only_span(each_recorder)
+    assert (span.name, span.status, span.is_error) == ("Postponing", None, False)
+
+
+async def test_a_traced_handler_that_handles_its_exception_is_no_error(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracing = TornadoTracing(recorder.tracer)
+
+    class Handling(RequestHandler):
+        async def get(self) -> None:
+            with contextlib.suppress(RuntimeError):
+                await self.work()
+
+        @tracing.trace
+        async def work(self) -> None:
+            raise RuntimeError
+
+    assert (await client.fetch(servers.start(Application([("/", Handling)])))).code == 200
+    span = await only_span(recorder)
+    assert (span.status, span.is_error, span.logs) == (200, False, [])
+
+
+@pytest.mark.parametrize("part", ["start_span", "extract"])
+async def test_a_broken_tracer_does_no_harm_to_a_traced_handler(
+    part: str,
+    recorder: Recorder,
+    servers: Servers,
+    client: AsyncHTTPClient,
+    monkeypatch: pytest.MonkeyPatch,
+    reports: list[Any],
+) -> None:
+    monkeypatch.setattr(recorder.tracer, part, fail)
+    handler = decorated(Plain, TornadoTracing(recorder.tracer).trace("uri"))
+    assert (await client.fetch(servers.start(Application([("/", handler)])))).body == b"hello"
+    spans = await settled(recorder, int(part != "start_span"))
+    assert [span.status for span in spans] == [200] * (part != "start_span")
+
+
+# Concurrency.
+
+
+@pytest.mark.parametrize("kind", ["async", pytest.param("coroutine", marks=coroutine_keeps_context)])
+async def test_concurrent_requests_through_traced_handlers_have_the_right_parents(
+    kind: str, each_recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracer = each_recorder.tracer
+    tracing = TornadoTracing(tracer)
+
+    class Back(RequestHandler):
+        @tracing.trace
+        async def get(self) -> None:
+            for _ in range(len(self.request.uri or "") % 3):
+                await asyncio.sleep(0)
+
+    back = servers.start(Application([("/.*", Back)]))
+
+    def urls(handler: RequestHandler) -> list[str]:
+        return [f"{back}{handler.request.path}/{'x' * number}" for number in range(3)]
+
+    class FrontAsync(RequestHandler):
+        @tracing.trace
+        async def get(self) -> None:
+            await asyncio.gather(*map(client.fetch, urls(self)))
+            await client.fetch(f"{back}{self.request.path}/last")
+
+    class FrontCoroutine(RequestHandler):
+        @tracing.trace
+        @gen.coroutine
+        def get(self) -> Any:
+            yield [client.fetch(url) for url in urls(self)]
+            yield client.fetch(f"{back}{self.request.path}/last")
+
+    front = servers.start(Application([("/.*", FrontAsync if kind == "async" else FrontCoroutine)]))
+    outside: Any = AsyncHTTPClient(force_instance=True)
+    init_client_tracing(tracer)
+    try:
+        await asyncio.gather(*(outside.fetch(f"{front}/{number}") for number in range(5)))
+    finally:
+        outside.close()
+
+    spans = await settled(each_recorder, 5 * (2 + 2 * 4))
+    assert len(spans) == 50
+    for number in range(5):
+        root = only(spans, kind="client", path=f"/{number}")
+        assert root.parent_id is None
+        (server,) = children(spans, root)
+        assert (server.kind, server.path) == ("server", root.path)
+        fetches = children(spans, server)
+        assert len(fetches) == 4
+        for fetch in fetches:
+            assert fetch.kind == "client"
+            assert fetch.path.startswith(f"/{number}/")
+            (behind,) = children(spans, fetch)
+            assert (behind.kind, behind.name, behind.path) == ("server", "Back", fetch.path)

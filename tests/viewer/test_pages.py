@@ -1,0 +1,260 @@
+"""What the pages answer, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+from opentracing.mocktracer import MockTracer
+from support import Servers
+from support.serving import until
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.web import Application
+from tornado.websocket import WebSocketClosedError, websocket_connect
+from viewer.serving import PREFIX, Plain, get, serve, spans
+
+from tornado_opentracing import init_tracing
+from tornado_opentracing.viewer import RecordingTracer, _handlers, _pages, viewer_routes
+from tornado_opentracing.viewer._handlers import _HEADERS
+
+
+@pytest.mark.parametrize("path", ["", "/", "/live", "/static/viewer.css", "/static/viewer.js", "/1", "/1.json"])
+async def test_outside_of_debug_mode_nothing_is_shown_unless_allow_says_so(
+    servers: Servers, tracer: RecordingTracer, path: str, caplog: pytest.LogCaptureFixture, reports: list[Any]
+) -> None:
+    asked: list[str] = []
+
+    def allow(request: Any) -> bool:
+        asked.append(request.path)
+        return "token" in request.arguments
+
+    closed = serve(servers, tracer, debug=False)
+    response = await get(f"{closed}{PREFIX}{path}")
+    assert (response.code, response.body) == (403, b"The trace viewer is not open to you.\n")
+    assert "viewer_routes needs allow=" in caplog.text
+    guarded = serve(servers, tracer, debug=True, allow=allow)
+    assert (await get(f"{guarded}{PREFIX}{path}")).code == 403
+    assert (await get(f"{guarded}{PREFIX}{path}?token=1")).code != 403
+    assert asked == [f"{PREFIX}{path}"] * 2
+    assert len(reports) == 1
+
+
+async def test_every_answer_forbids_what_the_pages_do_not_need(servers: Servers, tracer: RecordingTracer) -> None:
+    url = serve(servers, tracer)
+    tracer.start_span("work").finish()
+    trace = f"/{tracer.traces()[0].trace_id:x}"
+    for path in ["", trace, f"{trace}.json", "/static/viewer.js", "/static/viewer.css", "/0"]:
+        response = await get(f"{url}{PREFIX}{path}")
+        for name, value in _HEADERS.items():
+            assert response.headers[name] == (value if "static" not in path or name != "Cache-Control" else "no-cache")
+        assert "Set-Cookie" not in response.headers
+
+
+@pytest.mark.parametrize("prefix", ["/träces", "/my traces", '/a"b', "traces", "/", "", "/a/", "/a?b", "//a"])
+def test_a_prefix_that_is_no_path_is_refused(tracer: RecordingTracer, prefix: str) -> None:
+    with pytest.raises(ValueError, match="prefix"):
+        viewer_routes(tracer, prefix)
+
+
+async def says_no(_: Any) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("allow", [True, says_no])
+def test_an_allow_that_cannot_be_asked_is_refused(tracer: RecordingTracer, allow: Any) -> None:
+    with pytest.raises(TypeError, match="allow"):
+        viewer_routes(tracer, allow=allow)
+
+
+def test_another_tracer_is_refused() -> None:
+    other: Any = MockTracer()
+    with pytest.raises(TypeError, match="tracer"):
+        viewer_routes(other)
+
+
+@pytest.mark.parametrize("path", ["", "/live", "/static/viewer.js"])
+async def test_an_allow_that_answers_with_a_coroutine_or_raises_lets_nobody_in(
+    servers: Servers, tracer: RecordingTracer, path: str
+) -> None:
+    for allow in (lambda _: asyncio.ensure_future(says_no(_)), lambda _: 1 / 0):
+        url = serve(servers, tracer, allow=allow)
+        response = await get(f"{url}{PREFIX}{path}")
+        assert (response.code, response.body) == (500, b"The trace viewer failed.\n")
+
+
+@pytest.mark.parametrize(("host", "code"), [("evil.example", 403), ("shop.localhost:1", 200), ("[::1]:1", 200)])
+async def test_a_page_of_elsewhere_cannot_have_a_name_of_its_own_lead_here(
+    servers: Servers,
+    tracer: RecordingTracer,
+    host: str,
+    code: int,
+    caplog: pytest.LogCaptureFixture,
+    reports: list[Any],
+) -> None:
+    response = await get(f"{serve(servers, tracer)}{PREFIX}", headers={"Host": host})
+    assert response.code == code
+    assert len(reports) == (code == 403)
+    guarded = serve(servers, tracer, allow=lambda _: True)
+    assert (await get(f"{guarded}{PREFIX}", headers={"Host": host})).code == 200
+
+
+async def test_the_viewers_own_requests_are_not_traced(servers: Servers, tracer: RecordingTracer) -> None:
+    url = serve(servers, tracer, prefix="/see")
+    tracer.start_span("work").finish()
+    for path in ["/see", "/see/static/viewer.js", f"/see/{tracer.traces()[0].trace_id:x}", "/see/0", "/see?min_ms=x"]:
+        await get(url + path)
+    connection = await websocket_connect(url.replace("http", "ws") + "/see/live")
+    assert "work" in str(await connection.read_message())
+    connection.close()
+    await get(f"{url}/")
+    await until(lambda: len(tracer.traces()) == 2)
+    assert [trace.spans[0].operation_name for trace in tracer.traces()] == ["Plain", "work"]
+
+
+async def test_what_is_fetched_to_allow_a_view_is_not_traced(servers: Servers, tracer: RecordingTracer) -> None:
+    answers = servers.start(Application([("/", Plain)], opentracing_trace_all=False))
+    fetches: list[asyncio.Task[HTTPResponse]] = []
+
+    def allow(request: object) -> bool:
+        asyncio.get_running_loop().call_soon(lambda: fetches.append(asyncio.create_task(get(answers))))
+        return True
+
+    url = serve(servers, tracer, allow=allow)
+    init_tracing(tracer)
+    await get(f"{url}{PREFIX}")
+    await until(lambda: fetches)
+    await asyncio.gather(*fetches)
+    # The test's own.
+    assert [span.tags["http.url"] for span in spans(tracer)] == [f"{url}{PREFIX}"]
+
+
+# What is shown
+
+
+async def test_the_list_is_filtered_by_operation_status_and_duration(servers: Servers, tracer: RecordingTracer) -> None:
+    url = serve(servers, tracer)
+    await get(f"{url}/")
+    await get(f"{url}/raises")
+    tracer.start_span("slow", start_time=1).finish(2)
+    await until(lambda: len(tracer.finished_spans()) == 3)
+    for query, names in {
+        "": ["slow", "Raises", "Plain"],
+        "operation=PLAIN": ["Plain"],
+        "operation=%2Frai": ["Raises"],
+        "status=5xx": ["Raises"],
+        "status=200": ["Plain"],
+        "status=error": ["Raises"],
+        "min_ms=999": ["slow"],
+        "min_ms=nan": ["slow", "Raises", "Plain"],
+        "status=2xx&operation=raises": [],
+    }.items():
+        body = (await get(f"{url}{PREFIX}?{query}")).body.decode()
+        found = [line.partition(">")[2].partition("<")[0] for line in body.split("<a href=")[1:]]
+        assert found == names, query
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", '" onmouseover="x', "</script><b>", "{{ 1 }}", "&lt;"]
+)
+async def test_everything_recorded_is_escaped(servers: Servers, hostile: str) -> None:
+    tracer = RecordingTracer(service=hostile)
+    url = serve(servers, tracer)
+    tags = {hostile: hostile, "http.url": hostile, "http.status_code": hostile}
+    with tracer.start_active_span(hostile, tags=tags) as scope:
+        scope.span.log_kv({hostile: hostile, "event": "error", "error.kind": hostile})
+        scope.span.set_baggage_item(hostile, hostile)
+    trace_id = f"{tracer.traces()[0].trace_id:x}"
+    for path in ["", f"/{trace_id}"]:
+        body = (await get(f"{url}{PREFIX}{path}")).body.decode()
+        assert "<script>alert" not in body
+        assert "</script><b>" not in body
+        assert '" onmouseover' not in body.partition('id="data">')[0]
+    data = body.partition('id="data">')[2].partition("</script>")[0]
+    assert "<" not in data
+    assert json.loads(data)["spans"][0]["tags"][hostile] == hostile
+    query = HTTPRequest(f"{url}{PREFIX}?operation=%22%3E%3Cscript%3Ealert(1)")
+    assert "<script>alert" not in (await AsyncHTTPClient().fetch(query)).body.decode()
+
+
+async def test_a_trace_can_be_downloaded(servers: Servers, tracer: RecordingTracer) -> None:
+    url = serve(servers, tracer)
+    await get(f"{url}/raises")
+    await until(lambda: len(tracer.finished_spans()) == 1)
+    trace_id = f"{tracer.traces()[0].trace_id:x}"
+    response = await get(f"{url}{PREFIX}/{trace_id}.json")
+    assert response.headers["Content-Disposition"] == f'attachment; filename="trace-{trace_id}.json"'
+    (span,) = json.loads(response.body)["spans"]
+    assert (span["operation_name"], span["tags"]["http.status_code"], span["finished"]) == ("Raises", 500, True)
+    assert span["logs"][0]["fields"]["error.kind"] == "KeyError"
+
+
+@pytest.mark.parametrize("path", ["/0", "/f.json", "/xyz", "/static/../_text.py", "/static/base.html", "/" + "1" * 33])
+async def test_what_is_not_there_is_not_found(servers: Servers, tracer: RecordingTracer, path: str) -> None:
+    assert (await get(f"{serve(servers, tracer)}{PREFIX}{path}")).code == 404
+
+
+async def test_the_list_is_live(servers: Servers, tracer: RecordingTracer) -> None:
+    """Rows come when they change, filtered as asked for."""
+    url = serve(servers, tracer)
+    connection = await websocket_connect(url.replace("http", "ws") + f"{PREFIX}/live?operation=wanted")
+    assert "No traces here" in str(await connection.read_message())
+    tracer.start_span("other").finish()
+    thread = threading.Thread(target=lambda: tracer.start_span("wanted").finish())
+    thread.start()
+    thread.join()
+    rows = str(await asyncio.wait_for(connection.read_message(), 10))
+    assert (rows.count("<tr"), ">wanted</a>" in rows) == (1, True)
+    connection.close()
+
+
+async def test_a_client_that_does_not_read_is_not_written_to(
+    servers: Servers, tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[asyncio.Future[None]] = []
+
+    def write_message(self: Any, message: str) -> asyncio.Future[None]:
+        written.append(asyncio.get_running_loop().create_future())
+        return written[-1]
+
+    monkeypatch.setattr(_handlers, "_LIVE_INTERVAL_MS", 5)
+    monkeypatch.setattr(_handlers._Live, "write_message", write_message)
+    connection = await websocket_connect(serve(servers, tracer).replace("http", "ws") + f"{PREFIX}/live")
+    await until(lambda: written)
+    for _ in range(3):
+        tracer.start_span("work").finish()
+        await asyncio.sleep(0.02)
+    assert len(written) == 1
+    written[0].set_exception(WebSocketClosedError())
+    await until(lambda: len(written) == 2)
+    written[1].cancel()
+    connection.close()
+
+
+def test_the_list_looks_again_at_what_may_have_changed_and_at_nothing_else(
+    tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    original = _pages.summary_of
+
+    def summary_of(trace: Any) -> _pages.Summary:
+        looked_at.append(trace.trace_id)
+        return original(trace)
+
+    monkeypatch.setattr(_pages, "summary_of", summary_of)
+    known: dict[int, _pages.Summary] = {}
+
+    def names() -> list[str]:
+        looked_at.clear()
+        return [summary.operation for summary in _pages.summaries(tracer.traces(), _pages.Filter(), known)]
+
+    over, running = tracer.start_span("over"), tracer.start_span("running")
+    over.finish()
+    assert (names(), len(looked_at)) == (["running", "over"], 2)
+    assert (names(), looked_at) == (["running", "over"], [running.context.trace_id])
+    running.finish()
+    tracer.start_span("more", child_of=over).finish()
+    assert (names(), len(looked_at)) == (["running", "over"], 2)
+    assert (names(), looked_at) == (["running", "over"], [])
