@@ -38,6 +38,8 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        #: Of the last answer, names in lower case.
+        self.headers: Mapping[str, str] = {}
 
     def send(self, data: str) -> None:
         self._writer.write(data.replace("\n", "\r\n").encode("latin-1"))
@@ -54,8 +56,8 @@ class Connection:
     async def _answer(self) -> tuple[int, str]:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         start, *lines = head.split("\r\n")
-        headers: Mapping[str, str] = dict(line.lower().split(": ", 1) for line in lines if line)
-        body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+        self.headers = dict(line.lower().split(": ", 1) for line in lines if line)
+        body = await self._reader.readexactly(int(self.headers.get("content-length", 0)))
         return int(start.split(" ")[1]), body.decode()
 
     async def close(self) -> None:

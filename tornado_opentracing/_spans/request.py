@@ -5,6 +5,7 @@ It is kept on the request, and is active wherever Tornado runs the handler's cod
 
 from __future__ import annotations
 
+import sys
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Token
@@ -59,6 +60,11 @@ class RequestSpan(lifecycle.SpanLifecycle):
         if self.finished:
             return
         status = None if self.is_unanswered else sent_status(handler)
+        if status is not None and status >= 500 and not self.has_error:
+            # What a handler that answers for an exception by itself is just handling.
+            handled = sys.exc_info()[1]
+            if handled is not None:
+                self.fail(handled)
         if status == 405 and self.options.operation_name == "route" and self.options.start_span_cb is None:
             self._name_method_not_allowed(handler)
         self.finish(status, handler)
