@@ -48,8 +48,6 @@ class Upload(RequestHandler):
     def initialize(self, site: Site) -> None:
         self.site = site
         site.handlers.append(self)
-        # Tornado constructs a handler in the connection's context: what is left there would show here.
-        site.saw("connection")
 
     def prepare(self) -> Awaitable[None] | None:
         self.site.spans.append(span_id(TornadoTracing.get_span(self)))
@@ -95,7 +93,14 @@ def serve(
 ) -> tuple[str, Site]:
     init_tracing(recorder.tracer)
     site = Site(recorder.tracer)
-    application = Application([("/", handler, {"site": site})], log_function=lambda handler: None)
+
+    class Seeing(Application):
+        def find_handler(self, *args: Any, **kwargs: Any) -> Any:
+            """Called in the connection's context: what is left there shows here."""
+            site.saw("connection")
+            return super().find_handler(*args, **kwargs)
+
+    application = Seeing([("/", handler, {"site": site})], log_function=lambda handler: None)
     return servers.start(application, **server_arguments), site
 
 
