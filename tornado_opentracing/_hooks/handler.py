@@ -46,14 +46,14 @@ def _execute_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callabl
 
 def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
-    def finish(self: RequestHandler, chunk: Any = None) -> Any:
+    def finish(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
         state: RequestSpan | None = getattr(self.request, SPAN, None) if layer.enabled else None
         if state is None or (state.finished and not state.is_excluded):
-            return original(self, chunk)
+            return original(self, *args, **kwargs)
         opened = None if within.known.get()[1] is state else activate(state)
         try:
             try:
-                return original(self, chunk)
+                return original(self, *args, **kwargs)
             except BaseException as error:
                 note(state, self, error)
                 raise
@@ -67,25 +67,25 @@ def _finish_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., An
     return finish
 
 
+def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    @functools.wraps(original)
+    def send_error(self: RequestHandler, *args: Any, **kwargs: Any) -> None:
+        state = request_span(self.request) if layer.enabled else None
+        if state is None or state.finished:
+            return original(self, *args, **kwargs)
+        if args == (500,) and not kwargs:
+            _note_cancellation(state, self)
+        with active(state):
+            return original(self, *args, **kwargs)
+
+    return send_error
+
+
 def _note_cancellation(state: RequestSpan, handler: RequestHandler) -> None:
     # From 6.6 on Tornado answers for a handler that was cancelled, before it lets the cancellation through.
     error = sys.exc_info()[1]
     if isinstance(error, asyncio.CancelledError):
         note(state, handler, error)
-
-
-def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
-    @functools.wraps(original)
-    def send_error(self: RequestHandler, status_code: int = 500, **kwargs: Any) -> None:
-        state = request_span(self.request) if layer.enabled else None
-        if state is None or state.finished:
-            return original(self, status_code, **kwargs)
-        if status_code == 500 and not kwargs:
-            _note_cancellation(state, self)
-        with active(state):
-            return original(self, status_code, **kwargs)
-
-    return send_error
 
 
 def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
