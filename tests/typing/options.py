@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 from tornado_opentracing import (
     ContextVarsScopeManager,
     TornadoTracing,
+    current_tracer,
     init_client_tracing,
     init_tracing,
     no_parent_scope,
@@ -50,10 +51,12 @@ TornadoTracing()
 TornadoTracing(start_span_cb=None, excluded_paths=[re.compile("/health")])
 init_client_tracing()
 init_client_tracing(tracer)
+init_client_tracing(TornadoTracing(tracer), start_span_cb=lambda span, request: None)
 remove_tracing()
 
 assert_type(init_tracing(), None)
 assert_type(remove_tracing(), None)
+assert_type(current_tracer(), Tracer)
 with no_parent_scope() as nothing:
     assert_type(nothing, None)
 
@@ -81,6 +84,7 @@ TornadoTracing("tracer")  # expect: arg-type
 
 init_client_tracing(tracer, trace_all=False)  # expect: call-arg
 init_client_tracing("tracer")  # expect: arg-type
+current_tracer(tracer)  # expect: call-arg
 remove_tracing(tracer)  # expect: call-arg
 ContextVarsScopeManager(tracer)  # expect: call-arg
 
