@@ -42,6 +42,11 @@ init_tracing(
     redacted_query_params=(name for name in ["token"]),
     inject_response_headers=True,
     trace_websocket_messages=True,
+    accept_parent=False,
+    client_filter=lambda request: request.url.startswith("https://"),
+    propagation_filter=None,
+    server_error_statuses=range(500, 600),
+    client_error_statuses=[404, 500],
 )
 settings: dict[str, Any] = {"trace_all": True}
 init_tracing(tracer, **settings)
@@ -77,6 +82,11 @@ init_tracing(request_filter="/health")  # expect: arg-type
 init_tracing(finish_span_cb=1)  # expect: arg-type
 init_tracing(traced_request_headers=1)  # expect: arg-type
 init_tracing(inject_response_headers="no")  # expect: arg-type
+init_tracing(accept_parent="no")  # expect: arg-type
+init_tracing(client_filter=False)  # expect: arg-type
+init_tracing(propagation_filter=lambda request: request.uri)  # expect: attr-defined
+init_tracing(server_error_statuses=500)  # expect: arg-type
+init_tracing(client_error_statuses=["500"])  # expect: list-item
 
 TornadoTracing(tracer, trace_al=False)  # expect: call-arg
 TornadoTracing(tracer, trace_all="yes")  # expect: arg-type
@@ -94,3 +104,4 @@ def name(handler: RequestHandler) -> str:
 
 
 init_tracing(operation_name=name)
+init_tracing(accept_parent=lambda request: request.remote_ip == "10.0.0.1")
