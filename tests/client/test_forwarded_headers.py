@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.propagate import get_global_textmap, set_global_textmap
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentracing import Format
+from opentracing.mocktracer import MockTracer
 from support import MockRecorder, Recorder, Servers, ShimRecorder
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
@@ -189,3 +190,14 @@ async def test_what_is_remembered_of_names_from_outside_is_bounded(servers: Serv
     for _ in range(20):
         await client.fetch(url)
     assert len(trace_headers.known[type(recorder.tracer)].names) <= 512
+
+
+async def test_when_no_more_is_remembered_a_header_is_not_sent_twice_either(
+    servers: Servers, client: AsyncHTTPClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_headers.Written, "_MOST", 0)
+    monkeypatch.setattr(trace_headers, "known", {})
+    tracer: Any = MockTracer(ContextVarsScopeManager())
+    tracer.register_propagator(Format.HTTP_HEADERS, _Acme())
+    init_client_tracing(tracer)
+    assert (await sent(servers, client, {"x-ACME-trace": "9"}))["x-acme-trace"] == ["1"]

@@ -109,7 +109,7 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> dic
         # Also where there is nothing to take out now: another time there may be, and the tracer not write it then.
         known = trace_headers.known.get(type(tracer))
         if headers or known is None or not carrier.keys() <= known.names:
-            written_by(tracer, carrier).take_out_of(headers)
+            written_by(tracer, carrier).take_out_of(headers, carrier)
     except Exception:
         report("taking other trace headers out")
     room = _MOST_INJECTED
@@ -143,7 +143,7 @@ def withhold(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> N
     except Exception:
         report("injecting a span")
     try:
-        written_by(tracer, carrier).take_out_of(headers, all_known=True)
+        written_by(tracer, carrier).take_out_of(headers, carrier, all_known=True)
     except Exception:
         report("withholding trace headers")
 

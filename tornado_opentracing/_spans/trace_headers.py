@@ -45,8 +45,9 @@ def _family_of(name: str) -> str | None:
 class Written:
     """What a kind of tracer was ever seen to write."""
 
-    # Names of baggage items come from outside: there is no end to them.
+    # Names of baggage items come from outside: there is no end to them, nor to one.
     _MOST = 256
+    _LONGEST = 100
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -58,18 +59,19 @@ class Written:
             family = _family_of(name.lower())
             if family is not None:
                 self._families.add(family)
-            if len(self.names) < self._MOST:
+            if len(self.names) < self._MOST and len(name) <= self._LONGEST:
                 self.names.update((name, name.lower()))
 
-    def take_out_of(self, headers: MutableMapping[str, str], *, all_known: bool = False) -> None:
-        """Take these headers, and what belongs to them, out of others.
+    def take_out_of(self, headers: MutableMapping[str, str], names: Iterable[str], *, all_known: bool = False) -> None:
+        """Take headers of these names, of those that were ever written, and what belongs to them, out of others.
 
         :param all_known: whether to take out what any known propagator writes, too.
         """
+        now = {name.lower() for name in names}
         for name in [name for name in headers if isinstance(name, str)]:
             lower = name.lower()
             family = _family_of(lower)
-            if lower in self.names or (family is not None and (all_known or family in self._families)):
+            if lower in now or lower in self.names or (family is not None and (all_known or family in self._families)):
                 del headers[name]
 
 
