@@ -15,6 +15,8 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import TornadoTracing, init_client_tracing, init_tracing, remove_tracing, trace
+from tornado_opentracing._settings.applications import config_of
+from tornado_opentracing._settings.config import process
 
 Callback = Callable[[Any, Any], None]
 
@@ -231,6 +233,36 @@ async def test_when_tracing_is_removed_the_settings_are_what_they_were(
         remove_tracing()
         assert during.settings == given
         assert before.settings == given
+
+
+def test_tracing_that_is_initialised_while_it_is_removed_stays_shown(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init_tracing(MockRecorder().tracer)
+    application = Application([])
+
+    def initialised_meanwhile() -> None:
+        init_tracing(recorder.tracer)
+        config_of(application)
+
+    monkeypatch.setattr(process, "shown_to", Interrupted(process.shown_to, initialised_meanwhile))
+    remove_tracing()
+    assert application.settings["opentracing_tracing"].tracer is recorder.tracer
+
+
+class Interrupted:
+    """Another thread does something when it is to be walked through."""
+
+    def __init__(self, shown_to: Any, something: Callable[[], None]) -> None:
+        self._shown_to = shown_to
+        self._something = something
+
+    def valuerefs(self) -> Any:
+        self._something()
+        return self._shown_to.valuerefs()
+
+    def __setitem__(self, key: int, value: Application) -> None:
+        self._shown_to[key] = value
 
 
 async def test_what_was_shown_is_nobodys_tracing_once_it_is_removed(recorder: Recorder, servers: Servers) -> None:

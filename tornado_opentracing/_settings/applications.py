@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._settings.config import TracingConfig, process
@@ -112,7 +112,7 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
 _TRACING = f"{PREFIX}tracing"
 
 
-def _is_shown(tracing: object) -> bool:
+def _is_shown(tracing: object) -> TypeGuard[TracingConfig]:
     """Whether what an Application's settings have for its tracing is what :func:`_show` put there."""
     return isinstance(tracing, TracingConfig) and tracing.base is not None
 
@@ -133,7 +133,8 @@ def _show(application: Application, config: TracingConfig) -> None:
 def hide(application: Application) -> None:
     """Take the tracing that is in use no more out of an Application's settings."""
     settings = application.settings
-    if not _is_shown(settings.get(_TRACING)):
+    tracing = settings.get(_TRACING)
+    if not _is_shown(tracing) or tracing.base is process.tracing:
         return
     resolved: _Resolved | None = getattr(application, _RESOLVED, None)
     try:

@@ -60,6 +60,7 @@ class TracingConfig:
         if known is None or known[0] is not base:
             tracer = base.own_tracer if self.own_tracer is None else self.own_tracer
             self._over = known = (base, TracingConfig(tracer, {**base.given, **self.given}))
+            known[1].base = base.base
         return known[1]
 
     def fetching(self, client: TracingConfig) -> TracingConfig:
