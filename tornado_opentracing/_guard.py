@@ -5,6 +5,7 @@ It is logged once, with its secrets redacted, and never seen by the application.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import time
@@ -52,6 +53,34 @@ def call_back(name: str, callback: Callable[[Span, Any], object], span: Span, su
         callback(span, subject)
     except Exception:
         report(name)
+
+
+def unless_false(answer: object) -> bool:
+    """What an answer means where only ``False`` is a no."""
+    return answer is not False
+
+
+def ask(
+    name: str,
+    question: Callable[[Any], object],
+    subject: Any,
+    *,
+    otherwise: bool,
+    meaning: Callable[[object], bool] = unless_false,
+) -> bool:
+    """Ask a callback of the application.
+
+    :param otherwise: the answer where it raises, or has none to give at once.
+    :param meaning: what its answer means.
+    """
+    try:
+        answer = question(subject)
+        if inspect.isawaitable(answer):
+            raise TypeError(f"{name} must answer at once, not with an awaitable")
+        return meaning(answer)
+    except Exception:
+        report(name)
+        return otherwise
 
 
 def format_exception(error: BaseException) -> str:

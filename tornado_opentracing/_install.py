@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ from tornado.web import Application
 
 from tornado_opentracing._hooks import table
 from tornado_opentracing._hooks.patching import Layer, Patch
-from tornado_opentracing._settings.config import TracingConfig, accept, process, resolve
+from tornado_opentracing._settings.applications import hide, resolve
+from tornado_opentracing._settings.config import TracingConfig, process
 from tornado_opentracing._settings.options import OptionValues
+from tornado_opentracing._settings.tracers import accept
+from tornado_opentracing._tracing import TornadoTracing
 
 if TYPE_CHECKING:
     from opentracing import Tracer
@@ -41,23 +45,34 @@ def init_tracing(
 
     Warns with a ``RuntimeWarning``, once, of a tracer whose scope manager does not follow asyncio's tasks.
     """
-    config = TracingConfig(tracer, {"start_span_cb": start_span_cb, **options})
+    config = TornadoTracing.unasked(tracer, {"start_span_cb": start_span_cb, **options})
     accept(config.tracer)
+    config.base = config
     process.tracing = config
     for hooks in _ALL_HOOKS:
         hooks.install()
 
 
-def init_client_tracing(tracer: Tracer | None = None, start_span_cb: StartSpanCallback | None = None) -> None:
+def init_client_tracing(
+    tracer: Tracer | TornadoTracing | None = None, start_span_cb: StartSpanCallback | None = None
+) -> None:
     """Trace the fetches of ``AsyncHTTPClient``, without tracing any Application.
 
-    :param tracer: an OpenTracing tracer; ``None`` means the one given to :func:`init_tracing`, else the newest
-        Application's, else :func:`opentracing.global_tracer`, looked up at each fetch.
-    :param start_span_cb: ``callback(span, request)``, as for :func:`init_tracing`.
+    Within a request that is traced, the request's own tracer counts for its fetches, and what is given here else.
+
+    :param tracer: an OpenTracing tracer; or a :class:`TornadoTracing`, whose tracer and options then count. ``None``
+        means the one given to :func:`init_tracing`, else the newest Application's, else
+        :func:`opentracing.global_tracer`, looked up at each fetch.
+    :param start_span_cb: ``callback(span, request)``, called with the :class:`tornado.httpclient.HTTPRequest` of each
+        fetch, instead of what :func:`init_tracing`, a ``TornadoTracing`` or an Application's settings say.
     :raises TypeError: an argument has the wrong type; the message names it.
     """
-    given = {} if start_span_cb is None else {"start_span_cb": start_span_cb}
-    config = TracingConfig(tracer, {"trace_client": True, **given})
+    given: dict[str, Any] = {"trace_client": True}
+    if isinstance(tracer, TracingConfig):
+        given, tracer = {**tracer.given, **given}, tracer.own_tracer
+    if start_span_cb is not None:
+        given["start_span_cb"] = start_span_cb
+    config = TracingConfig(tracer, given)
     accept(config.tracer)
     process.client = config
     table.CLIENT.install()
@@ -68,10 +83,14 @@ def remove_tracing() -> None:
 
     Tornado gets its own functions back. Where somebody has patched on top of this package's hook, the hook stays
     beneath that patch and does nothing. A method under ``@trace`` goes on being traced: its next call puts back the
-    hooks that it needs.
+    hooks that it needs. ``opentracing_tracing`` is taken out of the settings of Applications that did not set it.
     """
     process.tracing = process.client = None
-    process.applications = []
+    process.applications = weakref.WeakValueDictionary()
+    for reference in process.shown_to.valuerefs():
+        application = reference()
+        if application is not None:
+            hide(application)
     for hooks in _ALL_HOOKS:
         hooks.remove()
 
@@ -80,9 +99,10 @@ def _application_init_hook(original: Callable[..., None], layer: Layer) -> Calla
     @functools.wraps(original)
     def __init__(self: Application, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         original(self, *args, **kwargs)
-        if layer.enabled and process.tracing is not None:
-            resolve(self, process.tracing)
-            process.add_application(self)
+        defaults = process.tracing if layer.enabled else None
+        if defaults is not None:
+            resolve(self, defaults)
+            process.applications[id(self)] = self
 
     return __init__
 

@@ -13,8 +13,10 @@ from tornado.web import RequestHandler
 from tornado_opentracing._hooks import response, table
 from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import sees_end_of
-from tornado_opentracing._settings.config import TracingConfig, accept, traced_config_of
+from tornado_opentracing._settings.applications import traced_config_of
+from tornado_opentracing._settings.config import TracingConfig
 from tornado_opentracing._settings.options import OptionValues, names
+from tornado_opentracing._settings.tracers import accept
 from tornado_opentracing._spans import lifecycle, routes
 from tornado_opentracing._spans.request import (
     RequestSpan,

@@ -113,6 +113,8 @@ SERVER_FEATURES: dict[str, tuple[Any, str]] = {
 }
 #: The same for a fetch.
 CLIENT_FEATURES: dict[str, tuple[Any, str]] = {
+    "client_filter": (callback, "_guard.ask"),
+    "propagation_filter": (callback, "_guard.ask"),
     "start_span_cb": (callback, "_guard.call_back"),
     "finish_span_cb": (callback, "_guard.call_back"),
     "traced_request_headers": (["Host"], "_spans.tags.header_tags"),

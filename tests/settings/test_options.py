@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import http
 import re
 from typing import Any
 
@@ -68,6 +69,15 @@ RIGHT: list[Any] = [
     ("redacted_query_params", [], frozenset()),
     ("inject_response_headers", True, True),
     ("trace_websocket_messages", True, True),
+    ("accept_parent", False, False),
+    ("accept_parent", function, function),
+    ("client_filter", function, function),
+    ("propagation_filter", None, None),
+    ("server_error_statuses", [], frozenset()),
+    ("server_error_statuses", range(0), frozenset()),
+    ("server_error_statuses", [500, http.HTTPStatus.BAD_GATEWAY], frozenset({500, 502})),
+    ("client_error_statuses", range(400, 403), frozenset({400, 401, 402, 599})),
+    ("client_error_statuses", {404: "n"}, frozenset({404, 599})),
 ]
 
 
@@ -116,6 +126,11 @@ def test_everything_is_off_by_default() -> None:
         "redacted_query_params": DEFAULT_QUERY_PARAMS,
         "inject_response_headers": False,
         "trace_websocket_messages": False,
+        "accept_parent": True,
+        "client_filter": None,
+        "propagation_filter": None,
+        "server_error_statuses": frozenset(range(500, 1000)),
+        "client_error_statuses": frozenset(range(500, 1000)),
     }
 
 

@@ -82,6 +82,26 @@ WRONG: dict[str, list[tuple[Any, type[Exception]]]] = {
     "redacted_query_params": [("token", TypeError), ([7], TypeError)],
     "inject_response_headers": [("yes", TypeError), (None, TypeError)],
     "trace_websocket_messages": [(1, TypeError), (None, TypeError)],
+    "accept_parent": [("no", TypeError), (0, TypeError), (None, TypeError)],
+    "client_filter": [("http://x", TypeError), (False, TypeError)],
+    "propagation_filter": [("http://x", TypeError), (False, TypeError)],
+    "server_error_statuses": [
+        (500, TypeError),
+        ("500", TypeError),
+        (b"500", TypeError),
+        (["500"], TypeError),
+        ([500.0], TypeError),
+        ([True], ValueError),
+        ([0], ValueError),
+        (range(500, 10**12), ValueError),
+        (None, TypeError),
+    ],
+    "client_error_statuses": [
+        (404, TypeError),
+        ([None], TypeError),
+        ({1000}, ValueError),
+        (range(99, 500), ValueError),
+    ],
 }
 EACH_WRONG = [(name, value, error) for name, values in WRONG.items() for value, error in values]
 

@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 from tornado_opentracing import (
     ContextVarsScopeManager,
     TornadoTracing,
+    current_tracer,
     init_client_tracing,
     init_tracing,
     no_parent_scope,
@@ -41,6 +42,11 @@ init_tracing(
     redacted_query_params=(name for name in ["token"]),
     inject_response_headers=True,
     trace_websocket_messages=True,
+    accept_parent=False,
+    client_filter=lambda request: request.url.startswith("https://"),
+    propagation_filter=None,
+    server_error_statuses=range(500, 600),
+    client_error_statuses=[404, 500],
 )
 settings: dict[str, Any] = {"trace_all": True}
 init_tracing(tracer, **settings)
@@ -50,10 +56,12 @@ TornadoTracing()
 TornadoTracing(start_span_cb=None, excluded_paths=[re.compile("/health")])
 init_client_tracing()
 init_client_tracing(tracer)
+init_client_tracing(TornadoTracing(tracer), start_span_cb=lambda span, request: None)
 remove_tracing()
 
 assert_type(init_tracing(), None)
 assert_type(remove_tracing(), None)
+assert_type(current_tracer(), Tracer)
 with no_parent_scope() as nothing:
     assert_type(nothing, None)
 
@@ -74,6 +82,11 @@ init_tracing(request_filter="/health")  # expect: arg-type
 init_tracing(finish_span_cb=1)  # expect: arg-type
 init_tracing(traced_request_headers=1)  # expect: arg-type
 init_tracing(inject_response_headers="no")  # expect: arg-type
+init_tracing(accept_parent="no")  # expect: arg-type
+init_tracing(client_filter=False)  # expect: arg-type
+init_tracing(propagation_filter=lambda request: request.uri)  # expect: attr-defined
+init_tracing(server_error_statuses=500)  # expect: arg-type
+init_tracing(client_error_statuses=["500"])  # expect: list-item
 
 TornadoTracing(tracer, trace_al=False)  # expect: call-arg
 TornadoTracing(tracer, trace_all="yes")  # expect: arg-type
@@ -81,6 +94,7 @@ TornadoTracing("tracer")  # expect: arg-type
 
 init_client_tracing(tracer, trace_all=False)  # expect: call-arg
 init_client_tracing("tracer")  # expect: arg-type
+current_tracer(tracer)  # expect: call-arg
 remove_tracing(tracer)  # expect: call-arg
 ContextVarsScopeManager(tracer)  # expect: call-arg
 
@@ -90,3 +104,4 @@ def name(handler: RequestHandler) -> str:
 
 
 init_tracing(operation_name=name)
+init_tracing(accept_parent=lambda request: request.remote_ip == "10.0.0.1")

@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._hooks.patching import Layer, Patch
-from tornado_opentracing._settings.config import client_config
+from tornado_opentracing._settings.current import client_config
 from tornado_opentracing._spans.fetch import FETCH, FetchSpan, fetched, start_fetch_span
 
 if TYPE_CHECKING:

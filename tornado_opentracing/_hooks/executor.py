@@ -11,7 +11,7 @@ from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
-from tornado_opentracing._settings.config import current_config
+from tornado_opentracing._settings.current import current_config
 from tornado_opentracing._spans import lifecycle
 from tornado_opentracing.executor import ContextThreadPoolExecutor
 

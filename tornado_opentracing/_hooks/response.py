@@ -65,7 +65,7 @@ def _write_headers(connection: Any, original: Callable[..., Any], state: Request
         if is_last and vars(connection).get("write_headers") is write_headers:
             del connection.write_headers
         if not state.finished and state.options.inject_response_headers:
-            propagation.inject(state.tracer, state.span, headers)
+            propagation.inject_into_response(state.tracer, state.span, headers)
         result = original(start_line, headers, *args, **kwargs)
         if is_last:
             state.describe_response(headers)

@@ -19,7 +19,8 @@ from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import EXECUTE
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
-from tornado_opentracing._settings.config import TracingConfig, config_of, process
+from tornado_opentracing._settings.applications import config_of
+from tornado_opentracing._settings.config import TracingConfig, process
 from tornado_opentracing._spans import lifecycle, routes
 from tornado_opentracing._spans.request import (
     SPAN,

@@ -21,7 +21,7 @@ from tornado_opentracing._guard import report
 from tornado_opentracing._hooks import client
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
-from tornado_opentracing._settings.config import client_config
+from tornado_opentracing._settings.current import client_config
 from tornado_opentracing._spans import lifecycle
 from tornado_opentracing._spans.fetch import FetchSpan, outcome_of, start_fetch_span
 from tornado_opentracing._spans.lifecycle import SpanLifecycle

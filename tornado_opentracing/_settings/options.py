@@ -12,6 +12,7 @@ from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS
 
 if TYPE_CHECKING:
     from opentracing import Span
+    from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
     from tornado.web import RequestHandler
 
@@ -20,6 +21,8 @@ StartSpanCallback = Callable[["Span", Any], object]
 FinishSpanCallback = Callable[["Span", Any], object]
 OperationName = Literal["handler", "route"] | Callable[["RequestHandler"], str]
 RequestFilter = Callable[["HTTPServerRequest"], object]
+FetchFilter = Callable[["HTTPRequest"], object]
+AcceptParent = bool | Callable[["HTTPServerRequest"], object]
 
 PREFIX = "opentracing_"
 
@@ -43,6 +46,17 @@ class OptionValues(TypedDict, total=False):
     redacted_query_params: Iterable[str]
     inject_response_headers: bool
     trace_websocket_messages: bool
+    accept_parent: AcceptParent
+    client_filter: FetchFilter | None
+    propagation_filter: FetchFilter | None
+    server_error_statuses: Iterable[int]
+    client_error_statuses: Iterable[int]
+
+
+#: Tornado's own, of a fetch that got no response.
+_NO_RESPONSE = 599
+_STATUSES = range(100, 1000)
+_SERVER_ERRORS = frozenset(range(500, 1000))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +77,11 @@ class Options:
     redacted_query_params: frozenset[str] = DEFAULT_QUERY_PARAMS
     inject_response_headers: bool = False
     trace_websocket_messages: bool = False
+    accept_parent: AcceptParent = True
+    client_filter: FetchFilter | None = None
+    propagation_filter: FetchFilter | None = None
+    server_error_statuses: frozenset[int] = _SERVER_ERRORS
+    client_error_statuses: frozenset[int] = _SERVER_ERRORS
 
 
 def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()) -> dict[str, Any]:
@@ -127,6 +146,22 @@ def _lower_names(value: Any) -> frozenset[str]:
     return frozenset(name.lower() for name in names(value))
 
 
+def _accept_parent(value: Any) -> Any:
+    if not isinstance(value, bool) and not callable(value):
+        raise TypeError(f"must be True, False or callable, not {value!r}")
+    return _callback(value) if callable(value) else value
+
+
+def _statuses(value: Any) -> frozenset[int]:
+    if isinstance(value, range) and value and not (value[0] in _STATUSES and value[-1] in _STATUSES):
+        raise ValueError(f"must contain statuses from 100 to 999, not {value!r}")  # nor be walked through, however long
+    statuses = _items(value, (int,), "statuses")
+    for status in statuses:
+        if isinstance(status, bool) or status not in _STATUSES:
+            raise ValueError(f"must contain statuses from 100 to 999, not {status!r}")
+    return frozenset(int(status) for status in statuses)
+
+
 def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
     patterns = []
     for item in _items(value, (str, re.Pattern), "regular expressions"):
@@ -154,4 +189,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "redacted_query_params": _lower_names,
     "inject_response_headers": _flag,
     "trace_websocket_messages": _flag,
+    "accept_parent": _accept_parent,
+    "client_filter": _callback,
+    "propagation_filter": _callback,
+    "server_error_statuses": _statuses,
+    "client_error_statuses": lambda value: _statuses(value) | {_NO_RESPONSE},
 }

@@ -9,7 +9,7 @@ from opentracing import Tracer as NoopTracer
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 
 from tornado_opentracing import _redaction
-from tornado_opentracing._guard import call_back, report
+from tornado_opentracing._guard import ask, call_back, report
 from tornado_opentracing._spans import lifecycle, propagation
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, client_tags, header_tags
 
@@ -29,6 +29,7 @@ class FetchSpan(lifecycle.SpanLifecycle):
     """The span of one fetch, or of one WebSocket handshake."""
 
     answers = (HTTPClientError,)
+    is_client = True
 
     redirects: int
     #: The caller's own request, where the caller gave one.
@@ -41,8 +42,11 @@ class FetchSpan(lifecycle.SpanLifecycle):
 
 
 def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> FetchSpan | None:
-    """Start the span of a request and inject it into the private copy."""
+    """Start the span of a request and inject it into the private copy; ``None`` if it is to have none."""
     options = config.options
+    is_wanted = options.client_filter
+    if is_wanted is not None and own is not None and not ask("client_filter", is_wanted, own, otherwise=True):
+        return None
     # Not always by way of the property: to call one is what costs.
     tracer = config.tracer if config.own_tracer is None else config.own_tracer
     # OpenTracing's own tracer keeps nothing, and puts nothing into headers.
@@ -63,8 +67,11 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
         try:
             if options.start_span_cb is not None:
                 call_back("start_span_cb", options.start_span_cb, state.span, own)
-            if is_kept:
+            may_know = options.propagation_filter
+            if is_kept and (may_know is None or ask("propagation_filter", may_know, own, otherwise=False)):
                 propagation.inject(tracer, state.span, own.headers)
+            elif is_kept:
+                propagation.withhold(tracer, state.span, own.headers)
         except BaseException:
             state.finish(None, None)
             raise

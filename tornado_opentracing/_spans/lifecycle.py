@@ -38,6 +38,8 @@ class SpanLifecycle:
 
     #: Exceptions that are a way to answer, not a failure; the status tells whether they were an error.
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
+    #: Whether it is the span of a fetch.
+    is_client: ClassVar[bool] = False
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """Note an exception; the first that is a failure counts.
@@ -62,7 +64,10 @@ class SpanLifecycle:
         if self.finished:
             return
         self.finished = True
-        failed = self._failed or (status is not None and status >= 500)
+        options = self.options
+        failed = self._failed or status in (
+            options.client_error_statuses if self.is_client else options.server_error_statuses
+        )
         # The exception's traceback leads back here through frames that hold this object.
         error = self._error
         if error is not None:
@@ -74,12 +79,12 @@ class SpanLifecycle:
             if failed:
                 span.set_tag(tags.ERROR, True)
                 if error is not None:
-                    log_error(span, error, self.options)
+                    log_error(span, error, options)
         except Exception:
             report("tagging a span")
         try:
-            if self.options.finish_span_cb is not None and outcome is not None:
-                call_back("finish_span_cb", self.options.finish_span_cb, span, outcome)
+            if options.finish_span_cb is not None and outcome is not None:
+                call_back("finish_span_cb", options.finish_span_cb, span, outcome)
         finally:
             try:
                 span.finish()

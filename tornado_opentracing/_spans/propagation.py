@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
-from opentracing import Format, SpanContextCorruptedException
+from opentracing import Format, SpanContextCorruptedException, follows_from
 
-from tornado_opentracing._guard import report
+from tornado_opentracing._guard import ask, report
+from tornado_opentracing._spans import trace_headers
+from tornado_opentracing._spans.trace_headers import is_baggage, written_by
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
-    from opentracing import Span, SpanContext, Tracer
-    from tornado.httputil import HTTPHeaders
+    from opentracing import Reference, Span, SpanContext, Tracer
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest
+
+#: A tag of a root that has its place in another trace, but is none of its spans.
+FOLLOWS_FROM = "follows_from"
+_LONGEST_FOLLOWS_FROM = 512
 
 
 def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
@@ -50,6 +57,37 @@ def _raises_for_absence(tracer: Tracer) -> bool:
     return kind in _raising_for_absence
 
 
+def accepts(accept_parent: bool | Callable[[HTTPServerRequest], object], request: HTTPServerRequest) -> bool:
+    """Whether a request may bring its parent; where nobody can tell, it may not."""
+    if isinstance(accept_parent, bool):
+        return accept_parent
+    return ask("accept_parent", accept_parent, request, otherwise=False, meaning=bool)
+
+
+def refuse(
+    tracer: Tracer, context: SpanContext, span_tags: dict[str, Any]
+) -> tuple[SpanContext | None, list[Reference] | None]:
+    """The parent and the references of a root that follows from a context, of which it takes nothing over.
+
+    OpenTelemetry's tracers take a reference for no more than it is where there is a parent, even one that is none. All
+    others go on in the trace of the first reference: with them it is a tag that says so.
+    """
+    try:
+        if hasattr(context, "unwrap"):
+            if not context.unwrap().is_valid:
+                return None, None
+            nothing = sys.modules["opentelemetry.trace"].INVALID_SPAN_CONTEXT
+            return sys.modules["opentelemetry.shim.opentracing_shim"].SpanContextShim(nothing), [follows_from(context)]
+        carrier: dict[Any, Any] = {}
+        tracer.inject(context, Format.HTTP_HEADERS, carrier)
+        ids = "; ".join(f"{name}={value}" for name, value in carrier.items() if not is_baggage(name))
+        if ids:
+            span_tags[FOLLOWS_FROM] = ids[:_LONGEST_FOLLOWS_FROM]
+    except Exception:
+        report("referring to a parent that is not accepted")
+    return None, None
+
+
 # What Tornado and HTTP allow in a header; anything else would make the application's own message fail.
 _is_header_name = functools.lru_cache(maxsize=256)(re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch)
 _is_header_value = re.compile(r"[\t\x20-\x7e]*").fullmatch
@@ -58,14 +96,22 @@ _is_header_value = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _MOST_INJECTED = 8192
 
 
-def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> None:
-    """Write the span's context into headers, in place of what they carried."""
+def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> dict[str, str]:
+    """Write the span's context into headers, in place of what they carried of any; return what was written."""
     carrier: dict[Any, Any] = {}
+    written: dict[str, str] = {}
     try:
         tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
     except Exception:
         report("injecting a span")
-        return
+        return written
+    try:
+        # Also where there is nothing to take out now: another time there may be, and the tracer not write it then.
+        known = trace_headers.known.get(type(tracer))
+        if headers or known is None or not carrier.keys() <= known.names:
+            written_by(tracer, carrier).take_out_of(headers, carrier)
+    except Exception:
+        report("taking other trace headers out")
     room = _MOST_INJECTED
     for name, value in carrier.items():
         # One by one: a baggage item that HTTP cannot carry must not cost the trace its continuation.
@@ -78,6 +124,66 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> Non
             if size > room:
                 raise ValueError(f"the tracer's header {name!r} does not fit into the {_MOST_INJECTED} bytes there are")
             room -= size
-            headers[name] = value
+            headers[name] = written[name] = value
         except Exception:
             report("injecting a header")
+    return written
+
+
+def withhold(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> None:
+    """Take out of headers whatever carries trace context: who gets them is to learn of no trace.
+
+    What an application forwards of a request that it serves is no less a trace id than what would be injected.
+    """
+    if not headers:
+        return
+    carrier: dict[Any, Any] = {}
+    try:
+        tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
+    except Exception:
+        report("injecting a span")
+    try:
+        written_by(tracer, carrier).take_out_of(headers, carrier, all_known=True)
+    except Exception:
+        report("withholding trace headers")
+
+
+_SERVER_TIMING = "Server-Timing"
+_EXPOSED = "Access-Control-Expose-Headers"
+
+
+def inject_into_response(tracer: Tracer, span: Span, headers: HTTPHeaders) -> None:
+    """Tell the client in a response's headers which trace its request belongs to.
+
+    Beside what the tracer injects there is a ``traceparent`` in ``Server-Timing``, which a browser's own API reads, and
+    scripts of other origins may read all of these where the response is for such.
+    """
+    written = inject(tracer, span, headers)
+    try:
+        names = list(written)
+        traceparent = _traceparent(span, written)
+        if traceparent is not None:
+            headers.add(_SERVER_TIMING, f'traceparent;desc="{traceparent}"')
+            names.append(_SERVER_TIMING)
+        if "Access-Control-Allow-Origin" in headers:
+            exposed = {name.strip().lower() for name in headers.get(_EXPOSED, "").split(",")}
+            missing = [name for name in names if name.lower() not in exposed]
+            if missing:
+                headers.add(_EXPOSED, ", ".join(missing))
+    except Exception:
+        report("telling a client of its trace")
+
+
+_is_traceparent = re.compile(r"[0-9a-f-]{1,256}").fullmatch
+
+
+def _traceparent(span: Span, written: dict[str, str]) -> str | None:
+    """The span's context as W3C's ``traceparent``: as the tracer wrote it, or as OpenTelemetry's has it."""
+    value = next((value for name, value in written.items() if name.lower() == "traceparent"), None)
+    if value is not None:
+        return value if _is_traceparent(value) else None
+    context: Any = span.context
+    found = context.unwrap() if hasattr(context, "unwrap") else None
+    if found is None or not found.is_valid:
+        return None
+    return f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"

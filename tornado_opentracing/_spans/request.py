@@ -110,7 +110,7 @@ def start_request_span(
     # Not always by way of the property: to call one is what costs.
     tracer = config.tracer if config.own_tracer is None else config.own_tracer
     span_tags: dict[str, Any] = {}
-    parent = None
+    parent = references = None
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
     if type(tracer) is not NoopTracer:
         try:
@@ -118,7 +118,10 @@ def start_request_span(
         except Exception:
             report("describing a request")
         parent = propagation.extract(tracer, request.headers)
-    state = lifecycle.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True)
+        accept = options.accept_parent
+        if accept is not True and parent is not None and not propagation.accepts(accept, request):
+            parent, references = propagation.refuse(tracer, parent, span_tags)
+    state = lifecycle.start(RequestSpan, config, tracer, operation_name, span_tags, parent, True, references)
     if state is None:
         return None
     # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.

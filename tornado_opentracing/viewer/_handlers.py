@@ -82,8 +82,9 @@ class _Untraced(PathMatches):
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         found = super().match(request)
-        if found is not None and process.tracing is not None:
-            exclude(request, process.tracing)
+        config = process.tracing
+        if found is not None and config is not None:
+            exclude(request, config)
         return found
 
 
