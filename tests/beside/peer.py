@@ -25,6 +25,8 @@ class Peer(abc.ABC):
     can_be_removed: ClassVar[bool] = False
     #: Whether that works where somebody else's wrapper lies on top of its own.
     can_be_removed_beneath: ClassVar[bool] = False
+    #: The situations in which it loses, alone, something that it records beside us.
+    loses: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod
     def switch_on(self) -> None:
