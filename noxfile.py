@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "lowest", "tracers", "tests"]
+nox.options.sessions = ["lint", "lowest", "tracers", "beside", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -37,6 +37,18 @@ TRACERS = {
     "basictracer": ["basictracer==3.2.0", "protobuf==7.36.2"],
     "basictracer-protobuf3": ["basictracer==3.2.0", "protobuf==3.20.3"],
     "lightstep": ["lightstep==4.4.8", "protobuf==3.20.3"],
+}
+
+#: Other instrumentations of Tornado. SkyWalking's 1.3.0 lacks a part of itself; SignalFx's is a fork of this package,
+#: under its very name, and cannot stand beside it.
+PEERS = {
+    "sentry": ["sentry-sdk==2.75.0"],
+    "elastic": ["elastic-apm==6.26.2"],
+    "datadog": ["ddtrace==4.16.0"],
+    "opentelemetry": ["opentelemetry-instrumentation-tornado==0.66b1", "opentelemetry-sdk==1.45.1"],
+    "skywalking": ["apache-skywalking==1.2.0"],
+    "newrelic": ["newrelic==14.1.0"],
+    "instana": ["instana==3.20.0"],
 }
 
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
@@ -89,6 +101,15 @@ def tracers(session: nox.Session, tracer: str) -> None:
     kit = nox.project.dependency_groups(PYPROJECT, "kit")
     session.install(*kit, *TRACERS[tracer], f"tornado=={TORNADOS['3.11'][-1]}", ".")
     session.run("pytest", f"tests/tracers/test_{tracer.partition('-')[0]}.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("peer", list(PEERS), ids=list(PEERS))
+def beside(session: nox.Session, peer: str) -> None:
+    """Run the tests beside another instrumentation of Tornado, in both orders, and with each removed again."""
+    kit = nox.project.dependency_groups(PYPROJECT, "kit")
+    session.install(*kit, *PEERS[peer], f"tornado=={TORNADOS['3.11'][-1]}", ".")
+    session.run("pytest", f"tests/beside/test_{peer}.py", *session.posargs)
 
 
 @nox.session

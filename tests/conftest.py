@@ -20,8 +20,8 @@ from tornado_opentracing._settings import config
 # the context. The scopes that OpenTelemetry's shim leaves to the collector do so: collect between tests.
 COLLECTS_BETWEEN_TESTS = sys.version_info < (3, 12)
 
-# They need tracers that are installed for them alone; by name they run.
-collect_ignore = ["tracers"]
+# They need what is installed for them alone; by name they run.
+collect_ignore = ["tracers", "beside"]
 
 
 def pytest_configure() -> None:
