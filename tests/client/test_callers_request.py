@@ -1,4 +1,4 @@
-"""The caller's request is the caller's: it is not changed, and the response names it."""
+"""The caller's request is the caller's: the fetch changes none of its attributes, and the response names it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:IOCTLFUNCTION is deprecated:Depr
 
 @pytest.mark.parametrize("path", ["/", "/redirect/2", "/status/500"])
 @pytest.mark.parametrize("headers", ["none", "dict", "HTTPHeaders"])
-async def test_the_callers_request_is_never_changed(
+async def test_the_callers_headers_are_never_changed(
     recorder: Recorder, each_client: AsyncHTTPClient, site: Site, path: str, headers: str
 ) -> None:
-    """Nor are its headers, be they a plain dict; Tornado alone would set ``request.headers``."""
+    """Nor is the request, but that it has other headers afterwards, as Tornado alone would set them."""
     init_client_tracing(recorder.tracer, set_header)
     request = HTTPRequest(f"{site.url}{path}", headers=some_headers(headers), user_agent="me")
     before = values_of(request)

@@ -80,6 +80,7 @@ async def test_a_header_set_by_the_callback_goes_out_but_not_onto_the_callers_re
     response = await each_client.fetch(request)
     assert json.loads(response.body)["X-Callback"] == "set"
     assert_untouched(request, before)
+    assert "X-Callback" not in request.headers
 
 
 async def test_a_callback_that_raises_is_logged_and_harmless(

@@ -1,144 +1,201 @@
-"""What is done at ``AsyncHTTPClient.fetch``: one span for each logical fetch, a chain of redirects being one."""
+"""What is done at ``AsyncHTTPClient.fetch``: one span for each logical fetch, a chain of redirects being one.
+
+What lies beneath is given what the caller gave, in the form in which it was given, with a private copy in place of the
+caller's ``HTTPRequest``. Tornado's own ``fetch`` is given such a copy for a URL, too, for nobody else can tell, and it
+is how the span is found again; somebody else's is given the URL, and the headers and callbacks among its arguments.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import copy
 import functools
 import inspect
+from asyncio import Future
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import Any
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
-from tornado.httputil import HTTPHeaders
+from tornado import httpclient
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse, _RequestProxy
 
-from tornado_opentracing._guard import report
+from tornado_opentracing._hooks import callbacks, private_request
 from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._hooks.watching import ended, fetched, watched
+from tornado_opentracing._settings.config import TracingConfig
 from tornado_opentracing._settings.current import client_config
-from tornado_opentracing._spans.fetch import FETCH, FetchSpan, fetched, start_fetch_span
+from tornado_opentracing._spans.fetch import FETCH, FetchSpan, start_fetch_span
 
-if TYPE_CHECKING:
-    from asyncio import Future
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+#: The span of a fetch, and the arguments for what lies beneath.
+Sending = tuple[FetchSpan, Args, Kwargs]
+
+#: The arguments of ``fetch`` that are none of ``HTTPRequest``.
+_OF_FETCH = frozenset(("request", "raise_error"))
+_OF_REQUEST = frozenset(inspect.signature(HTTPRequest).parameters)
+
+_NOTHING: Kwargs = {}
 
 
 def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def fetch(
-        self: AsyncHTTPClient, request: str | HTTPRequest, raise_error: bool = True, **kwargs: Any
-    ) -> Future[HTTPResponse]:
-        config = client_config() if layer.enabled else None
-        if config is None or (isinstance(request, HTTPRequest) and _is_redirect(request)):
-            return original(self, request, raise_error, **kwargs)  # type: ignore[no-any-return]
-        own = private_copy(request, kwargs)
-        if own is not None:
-            state = start_fetch_span(config, own, own.url, own.method)
-        else:
-            # Arguments that Tornado is about to refuse, in its own words.
-            state = start_fetch_span(config, None, getattr(request, "url", request), kwargs.get("method", "GET"))
-        if state is None:
-            return original(self, request, raise_error, **kwargs)  # type: ignore[no-any-return]
-        try:
-            if own is None:
-                future = original(self, request, raise_error, **kwargs)
-            else:
-                own._tornado_opentracing = state  # type: ignore[attr-defined]
-                if isinstance(request, HTTPRequest):
-                    state.request = request
-                future = original(self, own, raise_error)
-        except BaseException as error:
-            state.finish_with_error(error)
-            raise
-        watch(future, fetched, state)
-        return future  # type: ignore[no-any-return]
+    is_tornados = type(original) is FunctionType and original.__globals__ is vars(httpclient)
+    begin = _begin if is_tornados else _begin_above_others
+    call = original if type(layer.original) is FunctionType else _bound_anew(layer.original)
 
-    return fetch
+    @functools.wraps(original)
+    def fetch(self: AsyncHTTPClient, /, *args: Any, **kwargs: Any) -> Any:
+        sending = begin(layer, args, kwargs)
+        if sending is None:
+            return call(self, *args, **kwargs)
+        state, args, kwargs = sending
+        try:
+            result = call(self, *args, **kwargs)
+        except BaseException as error:
+            ended(state, error, None)
+            raise
+        if type(result) is not Future:
+            return watched(state, result)
+        if result.done():
+            fetched(state, result)
+        else:
+            result.add_done_callback(functools.partial(fetched, state))
+        return result
+
+    @functools.wraps(original)
+    async def fetch_coroutine(self: AsyncHTTPClient, /, *args: Any, **kwargs: Any) -> Any:
+        sending = begin(layer, args, kwargs)
+        if sending is None:
+            return await call(self, *args, **kwargs)
+        state, args, kwargs = sending
+        try:
+            result = await call(self, *args, **kwargs)
+        except BaseException as error:
+            ended(state, error, None)
+            raise
+        ended(state, None, result)
+        return result
+
+    return fetch_coroutine if inspect.iscoroutinefunction(original) else fetch
+
+
+def _bound_anew(found: Any) -> Callable[..., Any]:
+    """Call what is no plain function as a lookup on the client would: a mock, for one, is not given the client."""
+
+    def call(self: AsyncHTTPClient, /, *args: Any, **kwargs: Any) -> Any:
+        bound = found.__get__(self, type(self)) if hasattr(type(found), "__get__") else found
+        return bound(*args, **kwargs)
+
+    return call
+
+
+def _begin(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:
+    """Start the span of a fetch for which Tornado's own ``fetch`` is called; ``None`` if it has none."""
+    if not layer.enabled or not (args or kwargs):
+        return None
+    config = client_config()
+    request: Any = args[0] if args else kwargs.get("request")
+    if isinstance(request, HTTPRequest):
+        return _begin_request(config, request, args, kwargs, is_tornados=True)
+    if config is None:
+        return None
+    own: HTTPRequest | None
+    if kwargs:
+        own = private_request.made_of(request, {name: kwargs[name] for name in kwargs if name not in _OF_FETCH})
+        if own is None:
+            return _begin_without_copy(config, request, kwargs.get("method", "GET"), args, kwargs)
+    else:
+        own = HTTPRequest(request)
+    state = start_fetch_span(config, own, own.url, own.method)
+    if state is None:
+        return None
+    if kwargs:
+        state.callbacks = {name: kwargs[name] for name in callbacks.NAMES if name in kwargs}
+        kwargs = {name: kwargs[name] for name in kwargs if name in _OF_FETCH}
+    return (state, (own, *args[1:]), kwargs) if args else (state, args, {**kwargs, "request": own})
+
+
+def _begin_above_others(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:
+    """The same where somebody else's ``fetch`` is called, which may take and do more than Tornado's."""
+    if not layer.enabled or not (args or kwargs):
+        return None
+    config = client_config()
+    request: Any = args[0] if args else kwargs.get("request")
+    if isinstance(request, HTTPRequest):
+        return _begin_request(config, request, args, kwargs, is_tornados=False)
+    if config is None:
+        return None
+    given = {name: kwargs[name] for name in kwargs if name in _OF_REQUEST}
+    own = private_request.made_of(request, given)
+    if own is None:
+        return _begin_without_copy(config, request, kwargs.get("method", "GET"), args, kwargs)
+    state = start_fetch_span(config, own, own.url, own.method)
+    if state is None:
+        return None
+    replaced = {name: getattr(own, name) for name in callbacks.NAMES if given.get(name) is not None}
+    if own.headers != (given.get("headers") or {}):
+        replaced["headers"] = own.headers
+    return state, args, {**kwargs, **replaced}
+
+
+def _begin_request(
+    config: TracingConfig | None, request: HTTPRequest, args: Args, kwargs: Kwargs, *, is_tornados: bool
+) -> Sending | None:
+    if config is None or _is_redirect(request):
+        private_request.forget_injected(request)
+        return None
+    # Further arguments Tornado is about to refuse, in its own words.
+    is_refused = is_tornados and not _OF_FETCH.issuperset(kwargs)
+    own = None if is_refused else private_request.copy_of(request)
+    if own is None:
+        return _begin_without_copy(config, request.url, request.method, args, kwargs)
+    state = start_fetch_span(config, own, own.url, own.method)
+    if state is None:
+        private_request.forget_injected(request)
+        return None
+    private_request.send_for(request, state, is_tornados=is_tornados)
+    return (state, (own, *args[1:]), kwargs) if args else (state, args, {**kwargs, "request": own})
+
+
+def _begin_without_copy(config: TracingConfig, url: Any, method: Any, args: Args, kwargs: Kwargs) -> Sending | None:
+    state = start_fetch_span(config, None, url, method)
+    return None if state is None else (state, args, kwargs)
 
 
 def _is_redirect(request: HTTPRequest) -> bool:
     """Whether simple_httpclient makes this fetch to follow a redirect: then there is a span, of the first fetch."""
-    if not hasattr(request, "original_request"):
+    original = vars(request).get("original_request")
+    if original is None:
         return False
-    state = getattr(request, FETCH, None)
+    while isinstance(original, _RequestProxy):
+        original = original.request
+    state = vars(original).get(FETCH)
     if state is not None:
         state.redirects += 1
     return True
 
 
-def private_copy(request: str | HTTPRequest, kwargs: dict[str, Any]) -> HTTPRequest | None:
-    """The request for this fetch alone, or ``None`` where the arguments make none.
-
-    ``fetch`` sets ``request.headers`` on the object it is given, and headers are read when the connection is made: two
-    concurrent fetches of one ``HTTPRequest`` would both send the headers that were injected last.
-    """
-    try:
-        if not isinstance(request, HTTPRequest):
-            own = HTTPRequest(request, **kwargs)
-            if not kwargs:
-                return own
-        elif kwargs:
-            return None
-        else:
-            own = _copy(request)
-        # Of the caller's kind: Tornado finds what is wrong with a header in a dict later than in HTTPHeaders.
-        own.headers = HTTPHeaders(own.headers) if isinstance(own.headers, HTTPHeaders) else dict(own.headers)
-    except Exception:
-        return None
-    # A fetch that waits for a place among max_clients is started by the one that ends, in that one's context.
-    for name in ("streaming_callback", "header_callback", "body_producer"):
-        callback = getattr(own, name)
-        if callback is not None:
-            setattr(own, name, _in_context(contextvars.copy_context(), callback))
-    return own
-
-
-def _copy(request: HTTPRequest) -> HTTPRequest:
-    if type(request) is not HTTPRequest:
-        return copy.copy(request)
-    # What copy() does, too, by way of asking how it is to be pickled, which takes ten times as long.
-    own = HTTPRequest.__new__(HTTPRequest)
-    vars(own).update(vars(request))
-    return own
-
-
-def _in_context(context: contextvars.Context, callback: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(callback):  # which curl_httpclient refuses, so it has to look like one
-
-        @functools.wraps(callback)
-        async def run_coroutine(*args: Any) -> Any:
-            return await context.run(asyncio.ensure_future, callback(*args))
-
-        return run_coroutine
-
-    @functools.wraps(callback)
-    def run(*args: Any) -> Any:
-        result = context.run(callback, *args)
-        # A coroutine runs in the context of whoever awaits it, a task in the one it was made in.
-        return context.run(asyncio.ensure_future, result) if inspect.iscoroutine(result) else result
-
-    return run
-
-
-def watch(future: Any, done: Callable[[FetchSpan, Any], None], state: FetchSpan) -> None:
-    """Call back when the future is done, before the caller's own callbacks."""
-    try:
-        if future.done():
-            done(state, future)
-        else:
-            future.add_done_callback(functools.partial(done, state))
-    except Exception:  # somebody else's fetch, beneath ours, that returns no future
-        report("watching a fetch")
-        state.finish(None, None)
-
-
 def _response_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
     @functools.wraps(original)
-    def __init__(self: HTTPResponse, request: HTTPRequest, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        original(self, request, *args, **kwargs)
-        # Not left to _done: a future that is done already is not waited for, and its callbacks come later.
-        state = getattr(self.request, FETCH, None) if layer.enabled else None
-        if state is not None and state.request is not None:
-            self.request = state.request
+    def __init__(self: HTTPResponse, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, *args, **kwargs)
+        if not layer.enabled:
+            return
+        # Not left to the future's callback: one that is done already is not waited for, and its callbacks come later.
+        holder: Any = self
+        while isinstance(holder.request, _RequestProxy):
+            holder = holder.request
+        request = holder.request
+        # Not by getattr(), to which a mock answers.
+        attributes = getattr(request, "__dict__", _NOTHING)
+        if FETCH not in attributes:
+            return
+        state: FetchSpan | None = attributes[FETCH]
+        if state is None or state.own is not request or state.request is None:
+            # The response is the caller's to copy, to pickle and to keep; the span is not.
+            del attributes[FETCH]
+        if state is not None and state.own is request and (state.request or state.injected or state.callbacks):
+            private_request.hand_back(state)
+            if state.request is not None:
+                holder.request = state.request
 
     return __init__
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from opentracing import follows_from, tags
 from tornado import gen
-from tornado.httpclient import HTTPRequest, HTTPResponse, _RequestProxy
+from tornado.httpclient import HTTPRequest, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
 from tornado_opentracing._guard import report
-from tornado_opentracing._hooks import client
+from tornado_opentracing._hooks import private_request
 from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._hooks.watching import watch
 from tornado_opentracing._scopes import within
 from tornado_opentracing._settings.current import client_config
 from tornado_opentracing._spans import lifecycle
@@ -178,42 +179,47 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
 def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
     # The arguments after the request differ between Tornado's versions.
     @functools.wraps(original)
-    def __init__(  # noqa: N807
-        self: WebSocketClientConnection, request: Any, *args: Any, **kwargs: Any
-    ) -> None:
+    def __init__(self: WebSocketClientConnection, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         config = client_config() if layer.enabled else None
-        own = _private_copy(request) if config is not None else None
-        state = start_fetch_span(config, own.request, own.url, own.method) if config is not None and own else None
-        if state is None:
-            original(self, request, *args, **kwargs)
+        given: Any = args[0] if args else kwargs.get("request")
+        own = _private_copy(given) if config is not None else None
+        state = start_fetch_span(config, own, own.url, own.method) if config is not None and own is not None else None
+        if own is None or state is None:
+            original(self, *args, **kwargs)
             return
+        private_request.send_for(given.request, state, is_tornados=False)
+        proxy = _RequestProxy(own, given.defaults)
         try:
-            original(self, own, *args, **kwargs)
+            if args:
+                original(self, proxy, *args[1:], **kwargs)
+            else:
+                original(self, **{**kwargs, "request": proxy})
         except BaseException as error:
-            state.finish_with_error(error)
+            _connected(proxy, state, error)
             raise
-        client.watch(self.connect_future, functools.partial(_connected, request), state)
+        watch(self.connect_future, functools.partial(_connecting_done, proxy), state)
 
     return __init__
 
 
-def _private_copy(proxy: Any) -> Any:
-    """A copy of what ``websocket_connect`` makes of its argument, around a copy of the caller's ``HTTPRequest``."""
-    if not isinstance(proxy, _RequestProxy) or not isinstance(proxy.request, HTTPRequest):
-        return None
-    own = client.private_copy(proxy.request, {})
-    return None if own is None else _RequestProxy(own, proxy.defaults)
+def _private_copy(proxy: Any) -> HTTPRequest | None:
+    """A copy of the caller's ``HTTPRequest``, around which is what ``websocket_connect`` makes of its argument."""
+    is_known = isinstance(proxy, _RequestProxy) and isinstance(proxy.request, HTTPRequest)
+    return private_request.copy_of(proxy.request) if is_known else None
 
 
-def _connected(request: Any, state: FetchSpan, future: Any) -> None:
-    error = outcome_of(future)
+def _connecting_done(proxy: Any, state: FetchSpan, future: Any) -> None:
+    _connected(proxy, state, outcome_of(future))
+
+
+def _connected(proxy: Any, state: FetchSpan, error: BaseException | None) -> None:
+    private_request.hand_back(state, getattr(error, "response", None))
+    proxy.request = state.request
     if error is None:
+        state.leave()
         state.finish(101, None)
-        return
-    response = getattr(error, "response", None)
-    if isinstance(response, HTTPResponse):
-        response.request = request.request
-    state.finish_with_error(error)
+    else:
+        state.finish_with_error(error)
 
 
 CLIENT_HOOKS = [Patch(WebSocketClientConnection, "__init__", _client_init_hook)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentracing import Tracer as NoopTracer
@@ -14,31 +15,95 @@ from tornado_opentracing._spans import lifecycle, propagation
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, client_tags, header_tags
 
 if TYPE_CHECKING:
-    from asyncio import Future
-
     from tornado_opentracing._settings.config import TracingConfig
-
-#: Where it is kept: on the private copy, and on the copies of it that simple_httpclient makes for redirects.
-FETCH = "_tornado_opentracing"
 
 REDIRECTS = "http.redirects"
 EFFECTIVE_URL = "http.effective_url"
 
+#: Where it is kept: in the ``__dict__`` of the private copy, and of what is copied from that to follow a redirect.
+FETCH = "_tornado_opentracing"
+
+_NOTHING: Mapping[str, Any] = {}
+
 
 class FetchSpan(lifecycle.SpanLifecycle):
-    """The span of one fetch, or of one WebSocket handshake."""
+    """The span of one fetch, or of one WebSocket handshake, and the request that is sent for it.
+
+    :func:`start_fetch_span` makes it; what is said of the caller's request, whoever sends the copy sets.
+    """
 
     answers = (HTTPClientError,)
     is_client = True
 
+    url: Any
     redirects: int
-    #: The caller's own request, where the caller gave one.
+    #: The private copy that is sent, and the headers that were injected into it.
+    own: HTTPRequest | None
+    injected: Mapping[str, str]
+    #: Names of headers that were changed in it beside, by ``start_span_cb`` or for they carried another trace.
+    changed: Collection[str]
+    #: The caller's own request, where the caller gave one; what of the copy it has, to tell what is new.
     request: HTTPRequest | None
+    headers: Any
+    attributes: dict[str, Any] | None
+    #: The caller's own callbacks, where the caller gave no request.
+    callbacks: Mapping[str, Any]
+
+    def __deepcopy__(self, memo: object) -> FetchSpan:
+        """Whoever copies a request copies no span."""
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Whoever pickles a request pickles no span."""
+        return type(None), ()
+
+    def leave(self) -> None:
+        """Leave the private copy: it may be the caller's to copy, to pickle and to keep; the span is not."""
+        if self.own is not None:
+            self.own.__dict__.pop(FETCH, None)
 
     def finish_with_error(self, error: BaseException) -> None:
         """Finish the span of a request that got no response."""
+        self.leave()
         self.fail(error)
-        self.finish(getattr(error, "code", None) if isinstance(error, HTTPClientError) else None, error)
+        self.finish(_status(error) if isinstance(error, HTTPClientError) else None, error)
+
+    def finish_with(self, error: BaseException | None, result: Any) -> None:
+        """Finish the span with what the fetch brought: an exception, or else whatever it returned."""
+        response = result if error is None else response_of(error)
+        if not issubclass(type(response), HTTPResponse):  # as isinstance() would say of a mock
+            if error is None:
+                self.leave()
+                self.finish(_status(result), result)
+            else:
+                self.finish_with_error(error)
+            return
+        code = None
+        try:
+            if self.own is not None:
+                self.own.__dict__.pop(FETCH, None)
+            code = response.code
+            failure = error or response.error
+            if isinstance(failure, BaseException):
+                self.fail(failure)
+            if self.redirects or response.effective_url != self.url or self.options.traced_response_headers:
+                lifecycle.set_tags(self.span, self._response_tags(response))
+        except Exception:
+            report("describing a response")
+        self.finish(code if isinstance(code, int) else None, response if error is None else error)
+
+    def _response_tags(self, response: HTTPResponse) -> dict[str, Any]:
+        options = self.options
+        found: dict[str, Any] = {}
+        url = response.effective_url
+        if isinstance(url, str) and (self.redirects or url != self.url):
+            found[EFFECTIVE_URL] = _redaction.redact_url(url, options.redacted_query_params)
+        if self.redirects:
+            found[REDIRECTS] = self.redirects
+        if options.traced_response_headers:
+            names = options.traced_response_headers
+            found.update(header_tags(RESPONSE_HEADER, response.headers, names, options))
+        return found
 
 
 def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> FetchSpan | None:
@@ -61,69 +126,67 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     if state is None:
         return None
     # Not defaults of the class: CPython takes its time to look for what may be either on it or on the instance.
+    state.url = url
     state.redirects = 0
+    state.own = own
     state.request = None
+    state.changed = ()
+    state.injected = state.callbacks = _NOTHING
     if own is not None:
+        # Not by setattr(), which a class of somebody else's may refuse.
+        own.__dict__[FETCH] = state
+        # Of a plain fetch there are none, and nobody to change them.
+        before = dict(own.headers.items()) if own.headers or options.start_span_cb is not None else None
         try:
             if options.start_span_cb is not None:
                 call_back("start_span_cb", options.start_span_cb, state.span, own)
             may_know = options.propagation_filter
             if is_kept and (may_know is None or ask("propagation_filter", may_know, own, otherwise=False)):
-                propagation.inject(tracer, state.span, own.headers)
+                state.injected = propagation.inject(tracer, state.span, own.headers)
             elif is_kept:
                 propagation.withhold(tracer, state.span, own.headers)
+            if before is not None:
+                state.changed = _changed(before, own.headers, state.injected)
         except BaseException:
             state.finish(None, None)
             raise
     return state
 
 
-def outcome_of(future: Future[Any]) -> BaseException | None:
-    """The exception that a future that is done will raise, if any."""
-    if future.cancelled():
-        return asyncio.CancelledError()
-    # Not future.exception(), which would silence asyncio's warning of an exception that nobody retrieved.
-    return future._exception
-
-
-def fetched(state: FetchSpan, future: Future[HTTPResponse]) -> None:
-    """Finish the span with what a future that is done brought."""
-    raised = outcome_of(future)
-    response = future.result() if raised is None else getattr(raised, "response", None)
-    if not isinstance(response, HTTPResponse):
-        if raised is not None:
-            state.finish_with_error(raised)
-        else:
-            state.finish(None, None)
-        return
-    if state.request is not None:
-        response.request = state.request
-    else:
-        # The response is the caller's to copy, to pickle and to keep; the span is not.
-        try:  # noqa: SIM105 - suppress() costs as much again
-            del response.request._tornado_opentracing  # type: ignore[attr-defined]
-        except Exception:  # noqa: S110 - the request of some other client
-            pass
-    error = raised or response.error
-    if error is not None:
-        state.fail(error)
+def _changed(before: Mapping[str, str], headers: Any, injected: Mapping[str, str]) -> Collection[str]:
     try:
-        is_elsewhere = state.redirects or response.effective_url != response.request.url
-        if is_elsewhere or state.options.traced_response_headers:
-            lifecycle.set_tags(state.span, _response_tags(state, response))
-    except Exception:
-        report("describing a response")
-    state.finish(response.code, response if raised is None else raised)
+        after = dict(headers.items())
+    except Exception:  # whatever it is that the callback has put there
+        return ()
+    return [name for name in {*before, *after} if before.get(name) != after.get(name) and name not in injected]
 
 
-def _response_tags(state: FetchSpan, response: HTTPResponse) -> dict[str, Any]:
-    options = state.options
-    found: dict[str, Any] = {}
-    if state.redirects or response.effective_url != response.request.url:
-        found[EFFECTIVE_URL] = _redaction.redact_url(response.effective_url, options.redacted_query_params)
-    if state.redirects:
-        found[REDIRECTS] = state.redirects
-    if options.traced_response_headers:
-        names = options.traced_response_headers
-        found.update(header_tags(RESPONSE_HEADER, response.headers, names, options))
-    return found
+def response_of(error: BaseException) -> Any:
+    """The response that an exception brings, if it does."""
+    return _attribute(error, "response")
+
+
+def _status(answer: Any) -> int | None:
+    """The status of a response or an error, which may be of somebody else's make and answer to any name."""
+    code = _attribute(answer, "code")
+    return code if isinstance(code, int) else None
+
+
+def _attribute(found: Any, name: str) -> Any:
+    try:
+        return getattr(found, name, None)
+    except Exception:  # a property of somebody else's
+        return None
+
+
+def outcome_of(future: Any) -> BaseException | None:
+    """The exception that a future that is done will raise, if any."""
+    error: BaseException | None
+    if future.cancelled():
+        error = asyncio.CancelledError()
+    elif asyncio.isfuture(future):
+        # Not future.exception(), which would silence asyncio's warning of an exception that nobody retrieved.
+        error = future._exception
+    else:
+        error = future.exception()
+    return error
