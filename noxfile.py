@@ -120,6 +120,13 @@ def soak(session: nox.Session) -> None:
     session.run("pytest", "tests/random_programs", env={"RANDOM_PROGRAMS": "5000"})
 
 
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Look for input from outside that raises or leaks: some minutes; ``-- --seconds 600`` looks longer."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "fuzz"), f"tornado=={TORNADOS['3.11'][-1]}", ".")
+    session.run("python", "-m", "fuzz.run", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
 @nox.session
 @nox.parametrize(("python", "tornado"), [MATRIX[0], MATRIX[-1]], ids=[IDS[0], IDS[-1]])
 def tornado_suite(session: nox.Session, tornado: str) -> None:

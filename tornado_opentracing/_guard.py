@@ -5,11 +5,13 @@ It is logged once, with its secrets redacted, and never seen by the application.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import sys
 import time
 import traceback
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from tornado_opentracing import _redaction
@@ -22,13 +24,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tornado_opentracing")
 
 _REPORT_INTERVAL = 60.0
+#: The texts of so many exceptions of a chain or a group are shown.
+_MOST_EXCEPTIONS = 100
+
+#: And of so many members of one group, which is what ``traceback`` formats of them.
+_MOST_MEMBERS = 15
+
 _reported: dict[str, tuple[float, int]] = {}
 
 
 def report(doing: str) -> None:
     """Log the exception being handled, which is a tracer's or a callback's, and go on.
 
-    At most once a minute for each thing that can fail, so that a broken tracer cannot flood the log.
+    At most once a minute for each thing that can fail, so that a broken tracer cannot flood the log. What a handler or
+    a filter of the log raises does not reach the application either: it is told of on ``sys.stderr``, the only place
+    that is left.
     """
     now = time.monotonic()
     last, left_out = _reported.get(doing, (-_REPORT_INTERVAL, 0))
@@ -36,14 +46,22 @@ def report(doing: str) -> None:
         _reported[doing] = (last, left_out + 1)
         return
     _reported[doing] = (now, 0)
+    exc_info = sys.exc_info()
+    try:
+        _log(doing, left_out, exc_info)
+    except Exception as error:
+        with contextlib.suppress(Exception):  # there may be no stderr
+            sys.stderr.write(f"{logger.name}: logging that {doing} failed: {format_exception(error)}\n")
+
+
+def _log(doing: str, left_out: int, exc_info: Any) -> None:
     if logger.isEnabledFor(logging.WARNING):
         message = "%s failed; the application is not affected"
         if left_out:
             message += f" ({left_out} more since the last report)"
-        exc_info = cast("Any", sys.exc_info())
         record = logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, (doing,), exc_info, "report")
         # What a formatter would otherwise make of the exception: its text may contain the request's secrets.
-        record.exc_text = _redaction.redact_text(format_exception(exc_info[1]), _redaction.params_in_log)
+        record.exc_text = format_exception(exc_info[1])
         logger.handle(record)
 
 
@@ -83,10 +101,88 @@ def ask(
         return otherwise
 
 
-def format_exception(error: BaseException) -> str:
-    """An exception's traceback as text, without the carets, which take longer than all the rest to place."""
+def exception_message(error: BaseException, secrets: Collection[str] | None = None) -> str:
+    """An exception's text, redacted and bounded; where it has none, for its ``str`` raises, that is what it says.
+
+    :param secrets: names of parameters; all that were ever asked for where it is ``None``.
+    """
+    try:
+        return _redaction.redact_text(str(error), _redaction.known_names() if secrets is None else secrets)
+    except Exception as failure:
+        return f"<the message could not be made: {type(failure).__name__} in {type(error).__name__}.__str__>"
+
+
+def format_exception(error: BaseException, secrets: Collection[str] | None = None) -> str:
+    """An exception's traceback as text, redacted and bounded.
+
+    Each exception's own text is redacted before it is put among the frames: that of causes, contexts and members of
+    groups, notes, and the source that a ``SyntaxError`` is about. The source lines of frames are the program's, and are
+    shown as they are. Without the carets, which take longer than all the rest to place.
+
+    :param secrets: names of parameters; all that were ever asked for where it is ``None``.
+    """
+    names = _redaction.known_names() if secrets is None else secrets
+    try:
+        formatted = _traceback_of(error)
+        for number, each in enumerate(_exceptions_in(formatted)):
+            _redact(each, names if number < _MOST_EXCEPTIONS else None)
+        text = "".join(formatted.format()).rstrip("\n")
+    except Exception:  # what of the exception is asked for may be anything
+        text = "\n".join(
+            [
+                "Traceback (most recent call last):",
+                *_frames_of(error),
+                f"{type(error).__name__}: {exception_message(error, names)}",
+            ]
+        )
+    return _redaction.clip(text, _redaction.LONGEST_STACK)
+
+
+def _traceback_of(error: BaseException) -> traceback.TracebackException:
     # Only with it do these tell which name was meant.
     named = error.__traceback__ if isinstance(error, (NameError, AttributeError)) else None
     formatted = traceback.TracebackException(type(error), error, named, compact=True)
     formatted.stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__))
-    return "".join(formatted.format()).rstrip("\n")
+    return formatted
+
+
+def _exceptions_in(formatted: Any) -> Iterator[Any]:
+    """An exception, the members of a group, and what led to each of them."""
+    waiting = [formatted]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        members = (getattr(each, "exceptions", None) or [])[:_MOST_MEMBERS]
+        others = (each.__cause__, each.__context__, *members)
+        waiting += [other for other in others if other is not None]
+
+
+def _redact(formatted: Any, names: Collection[str] | None) -> None:
+    """Redact what is shown beside the frames; leave it out where there are no names."""
+
+    def redacted(text: str) -> str:
+        return "[left out]" if names is None else _redaction.redact_text(text, names)
+
+    for name in ("_str", "msg", "text", "filename"):  # the first has no public name
+        shown = getattr(formatted, name, None)
+        if isinstance(shown, str):
+            setattr(formatted, name, redacted(shown))
+    formatted.offset = None  # where a SyntaxError's carets would be
+    notes = getattr(formatted, "__notes__", None)
+    if notes is not None:
+        is_many = isinstance(notes, Sequence) and not isinstance(notes, (str, bytes))
+        formatted.__notes__ = [redacted(_text_of(note)) for note in (notes if is_many else [notes])]
+
+
+def _text_of(note: object) -> str:
+    try:
+        return str(note)
+    except Exception:
+        return f"<the note could not be made: {type(note).__name__}>"
+
+
+def _frames_of(error: BaseException) -> list[str]:
+    return [
+        f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}'
+        for frame, line in traceback.walk_tb(cast("Any", error.__traceback__))
+    ]

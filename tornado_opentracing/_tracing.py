@@ -15,7 +15,7 @@ from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import sees_end_of
 from tornado_opentracing._settings.applications import traced_config_of
 from tornado_opentracing._settings.config import TracingConfig
-from tornado_opentracing._settings.options import OptionValues, names
+from tornado_opentracing._settings.options import OptionValues, attribute_names
 from tornado_opentracing._settings.tracers import accept
 from tornado_opentracing._spans import lifecycle, routes
 from tornado_opentracing._spans.request import (
@@ -116,9 +116,9 @@ def _trace(config_for: _ConfigFor, attributes: tuple[str, ...], arguments: tuple
     if len(arguments) == 1 and not isinstance(arguments[0], str):
         arguments = arguments[0]
     try:
-        attributes += names(arguments)
-    except TypeError as error:
-        raise TypeError(f"@trace: the attributes {error}") from None
+        attributes += attribute_names(arguments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"@trace: the attributes {error}") from None
     return lambda method: _decorate(method, config_for, attributes)
 
 

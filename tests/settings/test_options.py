@@ -65,7 +65,7 @@ RIGHT: list[Any] = [
     ("traced_request_headers", ("X-One", "x-two"), ("X-One", "x-two")),
     ("traced_response_headers", [], ()),
     ("unredacted_headers", {"X-One"}, frozenset({"x-one"})),
-    ("redacted_query_params", ["Token"], frozenset({"token"})),
+    ("redacted_query_params", ["Token"], frozenset({"Token"})),
     ("redacted_query_params", [], frozenset()),
     ("inject_response_headers", True, True),
     ("trace_websocket_messages", True, True),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS, REDACTED, redact_query, redact_text, redact_url
+from tornado_opentracing._guard import format_exception
+from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS, REDACTED, redact_text, redact_url, redact_value
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_no_value_of_a_secret_parameter_is_left(
     base = f"http://user:{path}HIDDEN@host/{path}" if is_absolute else f"/{path}"
     url = f"{base}?{'&'.join(params)}"
     assert "HIDDEN" not in redact_url(url, DEFAULT_QUERY_PARAMS)
-    assert "HIDDEN" not in redact_query("&".join(params), DEFAULT_QUERY_PARAMS)
+    assert "HIDDEN" not in redact_value("&".join(params), DEFAULT_QUERY_PARAMS)
 
 
 @given(_words, st.lists(st.tuples(_words, _words), max_size=3))
@@ -105,7 +106,7 @@ def test_a_url_without_secrets_is_shown_as_it_is(path: str, params: list[tuple[s
     assert redact_url(url, {"password"}) == url or "password" in url.lower()
 
 
-@given(st.text(), st.sampled_from([redact_url, redact_text, redact_query]))
+@given(st.text(), st.sampled_from([redact_url, redact_text, redact_value]))
 def test_nothing_makes_redaction_raise_and_it_is_done_once_and_for_all(text: str, redact: Any) -> None:
     once = redact(text, DEFAULT_QUERY_PARAMS)
     assert redact(once, DEFAULT_QUERY_PARAMS) == once
@@ -135,7 +136,7 @@ def test_nothing_makes_redaction_raise_and_it_is_done_once_and_for_all(text: str
     + ["=a:" * 12_000 + "b@" * 12_000, "(a:" * 10_000 + '"@=' * 10_000],
     ids=lambda text: f"{text[:8]!r}{text[-2:]!r}",
 )
-@pytest.mark.parametrize("redact", [redact_url, redact_text, redact_query])
+@pytest.mark.parametrize("redact", [redact_url, redact_text, redact_value])
 def test_nobody_can_make_redaction_slow(redact: Any, text: str) -> None:
     """What is redacted may come from anybody, up to Tornado's limit for headers, and the event loop waits for it."""
     start = time.process_time()
@@ -180,13 +181,13 @@ def test_quoted_urls_and_queries_in_text_hide_their_secrets_too(text: str) -> No
 
 
 def test_the_source_lines_of_a_traceback_stay_readable() -> None:
-    stack = (
-        "Traceback (most recent call last):\n"
-        '  File "app.py", line 1, in get\n'
-        "    sorted(names, key=str.lower, session=session)\n"
-        "ValueError: wrong: key=hidden\n"
-    )
-    assert redact_text(stack, DEFAULT_QUERY_PARAMS) == stack.replace("hidden", REDACTED)
+    hidden = "hidden"
+    try:
+        raise ValueError(", ".join(sorted([f"wrong: key={hidden}"], key=str.lower)))
+    except ValueError as error:
+        stack = format_exception(error, DEFAULT_QUERY_PARAMS)
+    assert 'sorted([f"wrong: key={hidden}"], key=str.lower)' in stack
+    assert stack.endswith(f"\nValueError: wrong: key={REDACTED}")
 
 
 def test_the_default_list_has_what_the_clouds_sign_urls_with() -> None:

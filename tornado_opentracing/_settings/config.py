@@ -39,7 +39,7 @@ class TracingConfig:
         self._fetching: tuple[TracingConfig, TracingConfig] | None = None
         self.given = checked(given)
         self.options = Options(**self.given)
-        _redaction.params_in_log.update(self.options.redacted_query_params)
+        _redaction.redact_also(self.options.redacted_query_params)
         self.filters_requests = bool(self.options.excluded_paths or self.options.request_filter)
 
     @classmethod

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS
+from tornado_opentracing._settings import attributes
 
 if TYPE_CHECKING:
     from opentracing import Span
@@ -142,6 +143,11 @@ def names(value: Any) -> tuple[str, ...]:
     return _items(value, (str,), "names")
 
 
+def attribute_names(value: Any) -> tuple[str, ...]:
+    """Check an iterable of names of attributes that a request has."""
+    return attributes.existing(names(value))
+
+
 def _lower_names(value: Any) -> frozenset[str]:
     return frozenset(name.lower() for name in names(value))
 
@@ -162,6 +168,10 @@ def _statuses(value: Any) -> frozenset[int]:
     return frozenset(int(status) for status in statuses)
 
 
+def _name_set(value: Any) -> frozenset[str]:
+    return frozenset(names(value))
+
+
 def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
     patterns = []
     for item in _items(value, (str, re.Pattern), "regular expressions"):
@@ -178,7 +188,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "start_span_cb": _callback,
     "trace_all": _flag,
     "trace_client": _flag,
-    "traced_attributes": names,
+    "traced_attributes": attribute_names,
     "operation_name": _operation_name,
     "excluded_paths": _patterns,
     "request_filter": _callback,
@@ -186,7 +196,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "traced_request_headers": names,
     "traced_response_headers": names,
     "unredacted_headers": _lower_names,
-    "redacted_query_params": _lower_names,
+    "redacted_query_params": _name_set,
     "inject_response_headers": _flag,
     "trace_websocket_messages": _flag,
     "accept_parent": _accept_parent,

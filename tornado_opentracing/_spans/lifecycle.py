@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from opentracing import logs, tags
 
 from tornado_opentracing import _redaction, scope_manager
-from tornado_opentracing._guard import call_back, format_exception, report
+from tornado_opentracing._guard import call_back, exception_message, format_exception, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +110,8 @@ def start(  # noqa: PLR0917 - keywords cost more
     :param kind: the kind of lifecycle that the span gets.
     :param parent: the parent; where it is ``None``, the active span is the parent unless ``is_root``.
     """
+    if len(operation_name) > _redaction.LONGEST_VALUE:
+        operation_name = _redaction.clip(operation_name)
     try:
         span: Span | None = tracer.start_span(
             operation_name, child_of=parent, references=references, tags=span_tags, ignore_active_span=is_root
@@ -186,13 +188,15 @@ def set_tags(span: Span, values: dict[str, Any]) -> None:
 
 def log_error(span: Span, error: BaseException, options: Options) -> None:
     """Log an exception on a span, with OpenTracing's standard fields."""
-    stack = format_exception(error)
-    span.log_kv(
-        {
-            logs.EVENT: tags.ERROR,
-            logs.ERROR_OBJECT: error,
-            logs.ERROR_KIND: type(error).__name__,
-            logs.MESSAGE: _redaction.redact_text(str(error), options.redacted_query_params),
-            logs.STACK: _redaction.redact_text(stack, options.redacted_query_params),
-        }
-    )
+    names = options.redacted_query_params
+    fields = {
+        logs.EVENT: tags.ERROR,
+        logs.ERROR_KIND: type(error).__name__,
+        logs.MESSAGE: exception_message(error, names),
+        logs.STACK: format_exception(error, names),
+    }
+    try:
+        span.log_kv({**fields, logs.ERROR_OBJECT: error})
+    except Exception:
+        # Some ask the object for its text at once, which may be what fails.
+        span.log_kv(fields)

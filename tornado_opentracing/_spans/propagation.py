@@ -116,13 +116,13 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> dic
     for name, value in carrier.items():
         # One by one: a baggage item that HTTP cannot carry must not cost the trace its continuation.
         try:
+            size = len(name) + len(value)
+            if size > room:
+                raise ValueError(f"the tracer's header {name[:100]!r} does not fit into {_MOST_INJECTED} bytes")
             # Nearly all are, which takes less time to see than that they match.
             is_printable = type(value) is str and value.isascii() and value.isprintable()
             if not _is_header_name(name) or not (is_printable or _is_header_value(value)):
                 raise ValueError(f"the tracer's header {name!r} is no valid HTTP header")
-            size = len(name) + len(value)
-            if size > room:
-                raise ValueError(f"the tracer's header {name!r} does not fit into the {_MOST_INJECTED} bytes there are")
             room -= size
             headers[name] = written[name] = value
         except Exception:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from tornado.web import Application, ErrorHandler, RequestHandler
 
+from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
     from tornado_opentracing._settings.config import TracingConfig
+
+_NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
 
 #: Where the pattern that was matched is kept.
 PATTERN = "_tornado_opentracing_route"
@@ -48,7 +51,7 @@ def operation_name(
             name = choice(handler)
             if not isinstance(name, str):
                 raise TypeError(f"operation_name must return a string, not {name!r}")
-            return name
+            return _redaction.clip(name)
         except Exception:
             report("operation_name")
     return handler_class.__name__
@@ -101,7 +104,7 @@ def template(pattern: str) -> str:
             result.append(pattern[position:after])
             position = after
         elif character == "(" and _is_capturing(pattern, position):
-            name = re.match(r"\(\?P<(\w+)>", pattern[position:])
+            name = _NAMED_GROUP.match(pattern, position)
             result.append(f"{{{name[1] if name else groups}}}")
             after = _after_group(pattern, position)
             groups += 1 + _groups_in(pattern[position + 1 : after])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,15 +26,18 @@ ROUTE = "http.route"
 REQUEST_HEADER = "http.request.header."
 RESPONSE_HEADER = "http.response.header."
 
+_LONGEST_KEPT = 300
+
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def server_tags(request: HTTPServerRequest, options: Options, attribute_names: Iterable[str]) -> dict[str, Any]:
     """The tags of a server span."""
+    method = request.method or ""
     found = {
         tags.COMPONENT: COMPONENT,
         tags.SPAN_KIND: tags.SPAN_KIND_RPC_SERVER,
-        tags.HTTP_METHOD: request.method,
+        tags.HTTP_METHOD: method if len(method) < _LONGEST_KEPT else _redaction.clip(method),
         tags.HTTP_URL: _redaction.redact_url(request.uri or "", options.redacted_query_params),
     }
     ip = request.remote_ip
@@ -58,7 +62,8 @@ def client_tags(request: HTTPRequest | None, url: Any, method: Any, options: Opt
     if type(url) is not str:
         url = url.decode("latin-1") if isinstance(url, bytes) else str(url)
     found = _tags_for(url).copy()
-    found[tags.HTTP_METHOD] = method
+    is_short = type(method) is str and len(method) < _LONGEST_KEPT
+    found[tags.HTTP_METHOD] = method if is_short else _redaction.clip(str(method))
     found[tags.HTTP_URL] = _redaction.redact_url(url, options.redacted_query_params)
     if request is not None and options.traced_request_headers:
         found.update(header_tags(REQUEST_HEADER, request.headers, options.traced_request_headers, options))
@@ -77,7 +82,8 @@ def header_tags(prefix: str, headers: Mapping[str, str], names: Iterable[str], o
 
 
 def _header(name: str, values: list[str], options: Options) -> str:
-    return _redaction.redact_header(name, values, options.unredacted_headers, options.redacted_query_params)
+    allowed, params = options.unredacted_headers, options.redacted_query_params
+    return _redaction.clip(_redaction.redact_header(name, values, allowed, params))
 
 
 _CLIENT = {
@@ -95,9 +101,13 @@ def _tags_for(url: str) -> dict[str, Any]:
         scheme, separator, rest = url.partition("://")
         netloc = rest.partition("/")[0]
         if not separator or "?" in netloc or "#" in netloc:  # as few are, and those need a closer look
+            if "@" in netloc:
+                return _CLIENT  # what comes before the sign may be part of a password
             parts = urlsplit(url)
             scheme, netloc = parts.scheme, parts.netloc
-        return _tags_for_server(scheme, netloc)
+        # What is kept of them has a bound.
+        find = _tags_for_server if len(netloc) <= _LONGEST_KEPT else _tags_for_server.__wrapped__
+        return find(scheme, netloc)
     except Exception:  # no URL at all: Tornado says so
         return _CLIENT
 
@@ -105,7 +115,7 @@ def _tags_for(url: str) -> dict[str, Any]:
 @functools.lru_cache(maxsize=1024)
 def _tags_for_server(scheme: str, netloc: str) -> dict[str, Any]:
     parts = urlsplit(f"{scheme}://{netloc}")
-    host = parts.hostname
+    host = _redaction.clip(parts.hostname or "")
     port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
     if not host:
         return _CLIENT
@@ -121,12 +131,19 @@ def attribute_tags(request: HTTPServerRequest, names: Iterable[str], options: Op
     result = {}
     for name in names:
         try:
-            value = getattr(request, name, None)
+            value = _attribute(request, name)
             if value:
-                result[name] = _attribute_text(request, name, value, options)
+                result[name] = _redaction.clip(_attribute_text(request, name, value, options))
         except Exception:
             report(f"reading the request's {name}")
     return result
+
+
+def _attribute(request: HTTPServerRequest, name: str) -> Any:
+    if name == "get_ssl_certificate" and request.protocol != "https":
+        return None  # where there is no TLS it raises
+    value = getattr(request, name, None)
+    return value() if inspect.ismethod(value) else value
 
 
 def _attribute_text(request: HTTPServerRequest, name: str, value: Any, options: Options) -> str:
@@ -137,12 +154,12 @@ def _attribute_text(request: HTTPServerRequest, name: str, value: Any, options: 
         value = dict.fromkeys(value, _redaction.REDACTED)
     elif name in ("arguments", "query_arguments", "body_arguments"):
         value = _redaction.redact_arguments(value, params)
-    elif name == "uri":
+    elif name == "files":
+        value = _redaction.describe_files(value, params)
+    elif name == "body":
+        value = _redaction.redact_body(value, request.headers.get("Content-Type", ""), params)
+    elif name in ("uri", "full_url"):
         value = _redaction.redact_url(value, params)
-    elif name == "query":
-        value = _redaction.redact_query(value, params)
-    elif name == "body" and "form-urlencoded" in request.headers.get("Content-Type", ""):
-        value = _redaction.redact_query(value.decode("utf-8", "replace"), params)
     else:
-        value = _redaction.redact_text(str(value), params)
+        value = _redaction.redact_value(str(value), params)
     return str(value)

@@ -35,6 +35,7 @@ _HERE = Path(__file__).parent
 _TEMPLATES = Loader(str(_HERE / "templates"))
 _LIVE_INTERVAL_MS = 250
 _MOST_LISTED = 500
+_LONGEST_WANTED = 200
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -133,13 +134,17 @@ class _Page(RequestHandler):
 
     def wanted(self) -> _pages.Filter:
         """What the form above the list asks for; a minimum that is no number is none."""
+        # Each trace is compared with it.
+        operation, status, least = (
+            self.get_query_argument(name, "")[:_LONGEST_WANTED] for name in ("operation", "status", "min_ms")
+        )
         try:
-            min_ms = float(self.get_query_argument("min_ms", "") or 0)
+            min_ms = float(least or 0)
         except ValueError:
             min_ms = 0.0
         return _pages.Filter(
-            self.get_query_argument("operation", ""),
-            self.get_query_argument("status", ""),
+            operation,
+            status,
             min_ms if math.isfinite(min_ms) else 0.0,
         )
 

@@ -15,7 +15,8 @@ from opentracing import Format, Reference
 from opentracing.mocktracer import MockTracer
 from opentracing.mocktracer.span import MockSpan
 
-from tornado_opentracing._guard import format_exception
+from tornado_opentracing._guard import exception_message, format_exception
+from tornado_opentracing._redaction import known_names, redact_text
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 from tornado_opentracing.viewer._codec import W3CPropagator
 
@@ -59,8 +60,13 @@ class RecordedSpan(MockSpan):
         if len(self.logs) < _MOST_LOGS:
             error = key_values.get("error.object")
             fields = dict(list(key_values.items())[:_MOST_TAGS])
-            if isinstance(error, BaseException) and "stack" not in fields:
-                fields["stack"] = format_exception(error)
+            if isinstance(error, BaseException):
+                # As OpenTracing's own scopes log it: the text as it is, the traceback as an object.
+                fields["error.object"] = exception_message(error)
+                if "message" in fields:
+                    fields["message"] = redact_text(_text(fields["message"]), known_names())
+                if not isinstance(fields.get("stack"), str):
+                    fields["stack"] = format_exception(error)
             super().log_kv({_text(name): _kept(value) for name, value in fields.items()}, _moment(timestamp))
         return self
 
