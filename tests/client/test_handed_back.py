@@ -196,6 +196,28 @@ async def test_a_request_fetched_again_by_code_that_is_not_traced_carries_no_spa
     assert excluded["X-Mine"] == "1"
 
 
+async def test_a_request_fetched_again_that_the_filter_leaves_out_carries_no_span(
+    recorder: Recorder, each_client: AsyncHTTPClient, site: Site
+) -> None:
+    init_tracing(recorder.tracer, trace_all=False, client_filter=lambda request: not client_spans(recorder))
+    request = HTTPRequest(f"{site.url}/", headers={"X-Mine": "1"})
+    for is_traced in (True, False):
+        received = json.loads((await each_client.fetch(request)).body)
+        assert any(map(is_injected, received)) == is_traced
+        assert received["X-Mine"] == "1"
+
+
+async def test_trace_headers_that_are_not_sent_on_are_still_the_callers(
+    recorder: Recorder, each_client: AsyncHTTPClient, site: Site
+) -> None:
+    init_tracing(recorder.tracer, trace_all=False, propagation_filter=lambda request: False)
+    given = {"Traceparent": "00-00000000000000000000000000000001-0000000000000001-01", "X-Mine": "1"}
+    request = HTTPRequest(f"{site.url}/", headers=given)
+    received = json.loads((await each_client.fetch(request)).body)
+    assert "Traceparent" not in received
+    assert {name: request.headers[name] for name in given} == given
+
+
 # Requests of somebody's own class.
 
 

@@ -147,11 +147,12 @@ def _begin_request(
     own = None if is_refused else private_request.copy_of(request)
     if own is None:
         return _begin_without_copy(config, request.url, request.method, args, kwargs)
+    before = private_request.shown(own.headers)
     state = start_fetch_span(config, own, own.url, own.method)
     if state is None:
         private_request.forget_injected(request)
         return None
-    private_request.send_for(request, state, is_tornados=is_tornados)
+    private_request.send_for(request, before, state, is_tornados=is_tornados)
     return (state, (own, *args[1:]), kwargs) if args else (state, args, {**kwargs, "request": own})
 
 
@@ -188,11 +189,12 @@ def _response_hook(original: Callable[..., None], layer: Layer) -> Callable[...,
         attributes = getattr(request, "__dict__", _NOTHING)
         if FETCH not in attributes:
             return
-        state: FetchSpan | None = attributes[FETCH]
-        if state is None or state.own is not request or state.request is None:
+        state: Any = attributes[FETCH]
+        is_sent = state is not None and state.own is request
+        if not is_sent or state.request is None:
             # The response is the caller's to copy, to pickle and to keep; the span is not.
             del attributes[FETCH]
-        if state is not None and state.own is request and (state.request or state.injected or state.callbacks):
+        if is_sent and (state.request is not None or state.injected or state.callbacks):
             private_request.hand_back(state)
             if state.request is not None:
                 holder.request = state.request

@@ -8,7 +8,7 @@ of its own, and the caller's object is not touched until the fetch is over; then
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tornado.httpclient import HTTPRequest, HTTPResponse
@@ -66,9 +66,10 @@ def _copied(headers: Any) -> Any:
 
 
 def _without_injected(headers: HTTPHeaders) -> HTTPHeaders:
-    injected, before = vars(headers).get(_SENT, (None, None))
-    if injected is None:
+    sent = vars(headers).get(_SENT)
+    if sent is None:
         return HTTPHeaders(headers)
+    injected, before = sent
     return _restored(headers, [name for name in injected if headers.get(name) == injected[name]], before)
 
 
@@ -91,9 +92,17 @@ def forget_injected(request: HTTPRequest) -> None:
         request.headers = _without_injected(headers)
 
 
-def send_for(request: HTTPRequest, state: FetchSpan, *, is_tornados: bool) -> None:
+def shown(headers: Any) -> dict[str, Any]:
+    """Headers as they are now, to compare them with what they are later."""
+    if isinstance(headers, HTTPHeaders):
+        return {name: tuple(values) for name, values in headers._as_list.items()}
+    return dict(headers)
+
+
+def send_for(request: HTTPRequest, before: Mapping[str, Any], state: FetchSpan, *, is_tornados: bool) -> None:
     """Remember for whose request the private copy is sent.
 
+    :param before: the copy's headers before the span was started and injected.
     :param is_tornados: whether Tornado alone has a hand in it, which changes nothing of a request but its headers.
     """
     own = state.own
@@ -101,6 +110,17 @@ def send_for(request: HTTPRequest, state: FetchSpan, *, is_tornados: bool) -> No
         state.request = request
         state.headers = own.headers if is_tornados else None
         state.attributes = None if is_tornados else vars(own).copy()
+        is_plain = not before and state.options.start_span_cb is None
+        state.changed = () if is_plain else _changed(before, own.headers, state.injected)
+
+
+def _changed(before: Mapping[str, Any], headers: Any, injected: Mapping[str, str]) -> Collection[str]:
+    try:
+        after = shown(headers)
+    except Exception:  # whatever it is that a callback has put there
+        return ()
+    known = {name.lower() for name in injected}
+    return [name for name in {*before, *after} if before.get(name) != after.get(name) and name.lower() not in known]
 
 
 def hand_back(state: FetchSpan, response: Any = None) -> None:
@@ -117,7 +137,8 @@ def hand_back(state: FetchSpan, response: Any = None) -> None:
         headers: Any = own.headers
         before = None
         if request is None:
-            vars(own).update(state.callbacks)
+            if state.callbacks:
+                vars(own).update(state.callbacks)
         else:
             if state.attributes is not None:
                 _hand_back_attributes(request, own, state.attributes)

@@ -183,11 +183,15 @@ def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[.
         config = client_config() if layer.enabled else None
         given: Any = args[0] if args else kwargs.get("request")
         own = _private_copy(given) if config is not None else None
-        state = start_fetch_span(config, own, own.url, own.method) if config is not None and own is not None else None
-        if own is None or state is None:
+        if config is None or own is None:
             original(self, *args, **kwargs)
             return
-        private_request.send_for(given.request, state, is_tornados=False)
+        before = private_request.shown(own.headers)
+        state = start_fetch_span(config, own, own.url, own.method)
+        if state is None:
+            original(self, *args, **kwargs)
+            return
+        private_request.send_for(given.request, before, state, is_tornados=False)
         proxy = _RequestProxy(own, given.defaults)
         try:
             if args:

@@ -40,12 +40,12 @@ class FetchSpan(lifecycle.SpanLifecycle):
     #: The private copy that is sent, and the headers that were injected into it.
     own: HTTPRequest | None
     injected: Mapping[str, str]
-    #: Names of headers that were changed in it beside, by ``start_span_cb`` or for they carried another trace.
-    changed: Collection[str]
     #: The caller's own request, where the caller gave one; what of the copy it has, to tell what is new.
     request: HTTPRequest | None
     headers: Any
     attributes: dict[str, Any] | None
+    #: Names of headers that are not the caller's: ``start_span_cb`` changed them, or they carried another trace.
+    changed: Collection[str]
     #: The caller's own callbacks, where the caller gave no request.
     callbacks: Mapping[str, Any]
 
@@ -71,7 +71,8 @@ class FetchSpan(lifecycle.SpanLifecycle):
     def finish_with(self, error: BaseException | None, result: Any) -> None:
         """Finish the span with what the fetch brought: an exception, or else whatever it returned."""
         response = result if error is None else response_of(error)
-        if not issubclass(type(response), HTTPResponse):  # as isinstance() would say of a mock
+        kind = type(response)
+        if kind is not HTTPResponse and not issubclass(kind, HTTPResponse):  # isinstance() is what a mock can be
             if error is None:
                 self.leave()
                 self.finish(_status(result), result)
@@ -84,7 +85,7 @@ class FetchSpan(lifecycle.SpanLifecycle):
                 self.own.__dict__.pop(FETCH, None)
             code = response.code
             failure = error or response.error
-            if isinstance(failure, BaseException):
+            if failure is not None and isinstance(failure, BaseException):
                 self.fail(failure)
             if self.redirects or response.effective_url != self.url or self.options.traced_response_headers:
                 lifecycle.set_tags(self.span, self._response_tags(response))
@@ -130,13 +131,10 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     state.redirects = 0
     state.own = own
     state.request = None
-    state.changed = ()
     state.injected = state.callbacks = _NOTHING
     if own is not None:
         # Not by setattr(), which a class of somebody else's may refuse.
         own.__dict__[FETCH] = state
-        # Of a plain fetch there are none, and nobody to change them.
-        before = dict(own.headers.items()) if own.headers or options.start_span_cb is not None else None
         try:
             if options.start_span_cb is not None:
                 call_back("start_span_cb", options.start_span_cb, state.span, own)
@@ -145,20 +143,10 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
                 state.injected = propagation.inject(tracer, state.span, own.headers)
             elif is_kept:
                 propagation.withhold(tracer, state.span, own.headers)
-            if before is not None:
-                state.changed = _changed(before, own.headers, state.injected)
         except BaseException:
             state.finish(None, None)
             raise
     return state
-
-
-def _changed(before: Mapping[str, str], headers: Any, injected: Mapping[str, str]) -> Collection[str]:
-    try:
-        after = dict(headers.items())
-    except Exception:  # whatever it is that the callback has put there
-        return ()
-    return [name for name in {*before, *after} if before.get(name) != after.get(name) and name not in injected]
 
 
 def response_of(error: BaseException) -> Any:
