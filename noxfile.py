@@ -17,19 +17,25 @@ nox.options.error_on_external_run = True
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
-#: Which versions of Tornado run on each Python: the oldest there is, the last of each minor that many still use, the
-#: newest.
+#: Which versions of Tornado run on each Python: the newest there is for it on each, and of every older minor the last
+#: one on one of them. The oldest runs in "lowest".
 TORNADOS = {
-    "3.10": ["6.0.4", "6.1", "6.4.2", "6.5.10"],
-    "3.11": ["6.1", "6.4.2", "6.5.10", "6.6.1"],
-    "3.12": ["6.4.2", "6.5.10", "6.6.1"],
-    "3.13": ["6.5.10", "6.6.1"],
+    "3.10": ["6.2", "6.5.10"],
+    "3.11": ["6.1", "6.6.1"],
+    "3.12": ["6.3.3", "6.6.1"],
+    "3.13": ["6.4.2", "6.6.1"],
+    "3.14": ["6.6.1"],
+    "3.15": ["6.6.1"],
 }
 MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado in tornados]
 IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
-#: What takes long and does not depend on Tornado's version: tested on each Python with its newest Tornado.
-NEWEST_ONLY = ["opentelemetry/test_collector.py", "project/test_typing.py", "viewer/in_browser"]
+#: What takes long, and depends little on the versions of Python and Tornado: tested once.
+ONCE_ONLY = ["opentelemetry/test_collector.py", "project/test_typing.py", "viewer/in_browser"]
+ONCE = ("3.13", TORNADOS["3.13"][-1])
+
+#: What PyPy is tested with: what is active, the server's and the client's spans, WebSockets.
+CORE = ["scopes", "server", "client", "websocket", "spans"]
 
 #: OpenTracing's older tracers, none developed any more, each with what it does not ask for itself but needs.
 TRACERS = {
@@ -79,7 +85,7 @@ MUTATED = {
 def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
-    left_out = [] if tornado == TORNADOS[str(session.python)][-1] else NEWEST_ONLY
+    left_out = [] if (session.python, tornado) == ONCE else ONCE_ONLY
     # The command and not "python -m pytest", which would put the source tree before the wheel.
     ignored = [f"--ignore=tests/{path}" for path in left_out]
     session.run("pytest", "--numprocesses=auto", *ignored, *session.posargs)
@@ -92,6 +98,14 @@ def lowest(session: nox.Session) -> None:
     # pip always takes the highest.
     session.run("uv", "pip", "install", "--resolution=lowest-direct", "--group=test", ".[opentelemetry]")
     session.run("pytest", "--numprocesses=auto", *session.posargs)
+
+
+@nox.session(python="pypy3.11")
+def pypy(session: nox.Session) -> None:
+    """Run the tests of the core on PyPy."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "kit"), "pytest-xdist", "wrapt", ".")
+    # One process: PyPy is slow until it has seen the code often.
+    session.run("pytest", *[f"tests/{path}" for path in CORE], *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -166,7 +180,7 @@ def mutation(session: nox.Session, module: str) -> None:
     config, mutants = pathlib.Path("mutation.toml"), "mutants.sqlite"
     first = " ".join(f"tests/{path}" for path in MUTATED[module])
     # Without those that take longest and see least of these modules.
-    others = " ".join(f"--ignore=tests/{path}" for path in [*NEWEST_ONLY, "cost/test_instruction_count.py"])
+    others = " ".join(f"--ignore=tests/{path}" for path in [*ONCE_ONLY, "cost/test_instruction_count.py"])
     config.write_text(pathlib.Path("tests", config).read_text().format(module=module, first=first, others=others))
     session.run("cosmic-ray", "baseline", str(config))
     session.run("cosmic-ray", "init", str(config), mutants)

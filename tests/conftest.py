@@ -18,7 +18,7 @@ from tornado_opentracing._settings import config
 
 # Until Python 3.12 the collector can run in the middle of ContextVar.set(), which crashes when a finalizer then changes
 # the context. The scopes that OpenTelemetry's shim leaves to the collector do so: collect between tests.
-COLLECTS_BETWEEN_TESTS = sys.version_info < (3, 12)
+COLLECTS_BETWEEN_TESTS = sys.version_info < (3, 12) and sys.implementation.name == "cpython"
 
 # They need what is installed for them alone; by name they run.
 collect_ignore = ["tracers", "beside"]

@@ -9,6 +9,7 @@ import contextlib
 import inspect
 import logging
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Collection, Iterator, Sequence
@@ -31,6 +32,7 @@ _MOST_EXCEPTIONS = 100
 _MOST_MEMBERS = 15
 
 _reported: dict[str, tuple[float, int]] = {}
+_counting = threading.RLock()  # the collector may call a finalizer in the middle of it, which fails too
 
 
 def report(doing: str) -> None:
@@ -41,11 +43,12 @@ def report(doing: str) -> None:
     that is left.
     """
     now = time.monotonic()
-    last, left_out = _reported.get(doing, (-_REPORT_INTERVAL, 0))
-    if now - last < _REPORT_INTERVAL:
-        _reported[doing] = (last, left_out + 1)
-        return
-    _reported[doing] = (now, 0)
+    with _counting:
+        last, left_out = _reported.get(doing, (-_REPORT_INTERVAL, 0))
+        if now - last < _REPORT_INTERVAL:
+            _reported[doing] = (last, left_out + 1)
+            return
+        _reported[doing] = (now, 0)
     exc_info = sys.exc_info()
     try:
         _log(doing, left_out, exc_info)

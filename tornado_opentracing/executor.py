@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 __all__ = ["ContextThreadPoolExecutor"]
 
@@ -26,4 +26,6 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
         """Run ``fn(*args, **kwargs)`` in a thread, in a copy of the current context."""
-        return super().submit(contextvars.copy_context().run, fn, *args, **kwargs)  # type: ignore[arg-type]
+        carry: Any = contextvars.copy_context().run
+        # A thread that inherits a context (Python 3.14 can) would keep this caller's for as long as the pool lives.
+        return contextvars.Context().run(super().submit, carry, fn, *args, **kwargs)

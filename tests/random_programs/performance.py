@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 #: Longer than anything here takes that is not broken.
 PATIENCE = 10
 
+#: What asyncio says of work that nobody waits for and that failed. Before 6.6 it is Tornado's own callback that raises
+#: what a handler that is cancelled raised; since Python 3.14 a shielded future has a message of its own.
+KNOWN_MESSAGES = ("never retrieved", "HandlerDelegate.execute", "exception in shielded future")
+
 
 class Oops(Exception):  # noqa: N818
     """What programs raise."""
@@ -85,8 +89,7 @@ class Performance:
     def on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody waits for may fail, in the ways that programs do."""
         error, message = context.get("exception"), context["message"]
-        # Until 6.6 Tornado's own callback raises what a handler that is cancelled raised.
-        is_known = "never retrieved" in message or "HandlerDelegate.execute" in message
+        is_known = any(words in message for words in KNOWN_MESSAGES)
         if not (is_known and is_expected(error)):
             self.surprises.append(context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -29,10 +30,27 @@ def new_uvloop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def new_eager_loop() -> asyncio.AbstractEventLoop:
+    """One whose tasks begin where they are created, and not a turn later."""
+    loop = asyncio.new_event_loop()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
+
+
 NO_UVLOOP = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed here")
 
+NOT_EAGER = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+
 #: Run a test with each event loop there is.
-each_loop = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, pytest.param(new_uvloop, marks=NO_UVLOOP)])
+each_loop = pytest.mark.parametrize(
+    "new_loop",
+    [
+        asyncio.new_event_loop,
+        pytest.param(new_uvloop, marks=NO_UVLOOP),
+        pytest.param(new_eager_loop, marks=NOT_EAGER),
+    ],
+)
 
 
 def run(new_loop: NewLoop, main: Awaitable[None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -14,8 +15,13 @@ from tornado_opentracing._scopes import within
 from tornado_opentracing._settings.current import current_config
 from tornado_opentracing._spans import lifecycle
 from tornado_opentracing.executor import ContextThreadPoolExecutor
+from tornado_opentracing.scope_manager import no_parent_scope
 
 Result = TypeVar("Result")
+
+#: Whether threads inherit what is active where they start, as they can from Python 3.14 on. Those of a pool then keep
+#: for ever what the request had that needed them first.
+_threads_inherit = bool(getattr(sys.flags, "thread_inherit_context", False))
 
 
 def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
@@ -38,18 +44,16 @@ def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callabl
 def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
     """The function, with the span that is active now active in it; nothing else of the context is carried."""
     config = current_config()
-    if config is None:
-        return func
-    tracer = config.tracer
-    span = lifecycle.active_span(tracer)
-    if span is None and within.known.get()[0] is None:
+    span = None if config is None else lifecycle.active_span(config.tracer)
+    is_plain = config is None or (span is None and within.known.get()[0] is None)
+    if is_plain and not _threads_inherit:
         return func
 
     @functools.wraps(func)
     def run(*args: Any) -> Result:
         token = within.known.set((config, None))
-        with lifecycle.nothing_active(tracer):
-            scope = None if span is None else lifecycle.activate(tracer, span)
+        with no_parent_scope() if _threads_inherit or config is None else lifecycle.nothing_active(config.tracer):
+            scope = None if span is None or config is None else lifecycle.activate(config.tracer, span)
             try:
                 return func(*args)
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 #: Shared by all scopes that do not own their span.
 _NONE_TO_FINISH: list[Span] = []
+
+#: Held to put a scope among those that wait; the collector may close another one in the middle of it.
+_coming_to_wait = threading.RLock()
 
 logger = logging.getLogger("tornado_opentracing")
 
@@ -62,12 +66,15 @@ class ContextVarsScope(Scope):
         is_top = self._manager._top.get() is self
         if not is_top:
             self._waits_for = self._above()
-            for scope in self._waits_for:
-                scope._waiting += (self,)
+            if self._waits_for:
+                with _coming_to_wait:
+                    for scope in self._waits_for:
+                        scope._waiting += (self,)
+        if not (self._waits_for or self._waiting):
+            self._leave(is_top)
+        # No "else": until this one was left, a scope that another thread closes may have come to wait for it.
         if self._waits_for or self._waiting:
             self._leave_if_last()
-        else:
-            self._leave(is_top)
 
     def __exit__(self, *exc_info: Any) -> None:
         """Close the scope; before that, OpenTracing's own ``Scope`` marks the span where an exception passes."""
@@ -103,14 +110,18 @@ class ContextVarsScope(Scope):
         leaving: list[ContextVarsScope] = [self]
         while leaving:
             scope = leaving.pop()
-            if scope._left or not all(above._left for above in scope._waits_for):
-                continue
-            scope._leave(scope._manager._top.get() is scope)
+            if not scope._left:
+                if not all(above._left for above in scope._waits_for):
+                    continue
+                scope._leave(scope._manager._top.get() is scope)
             leaving += reversed(scope._waiting)
             scope._waits_for = scope._waiting = ()
 
     def _leave(self, is_top: bool) -> None:
-        self._left = True
+        # In one step, for two threads may have found that its turn has come.
+        was_left, self._left = self._left, True
+        if was_left:
+            return
         below = self._below
         if is_top and not self.restore():
             self._manager._top.set(below)
@@ -142,7 +153,7 @@ class Cut(ContextVarsScope):
     def __exit__(self, *exc_info: object) -> None:
         self.closed = True
         self.restore()
+        if not (self._left or self._waits_for or self._waiting):
+            self._leave(self._manager._top.get() is self)
         if self._waits_for or self._waiting:
             self._leave_if_last()
-        elif not self._left:
-            self._leave(self._manager._top.get() is self)
