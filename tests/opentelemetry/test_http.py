@@ -7,33 +7,8 @@ from typing import Any
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.trace import StatusCode
-from support.otel import OpenTelemetry, parent_of
+from support.otel import OpenTelemetry
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
-
-
-async def test_a_request_has_the_stable_http_conventions_on_both_sides(otel: OpenTelemetry, url: str) -> None:
-    await AsyncHTTPClient().fetch(f"{url}/plain?token=x&n=1")
-    port = int(url.rpartition(":")[2])
-    spans = await otel.spans(2)
-    server, client = spans["SERVER"], spans["CLIENT"]
-    assert parent_of(server) == client.context.span_id
-    assert dict(client.attributes) == {
-        "component": "tornado",
-        "http.method": "GET", "http.request.method": "GET",
-        "http.status_code": 200, "http.response.status_code": 200,
-        "http.url": f"{url}/plain?token=REDACTED&n=1", "url.full": f"{url}/plain?token=REDACTED&n=1",
-        "peer.hostname": "127.0.0.1", "server.address": "127.0.0.1",
-        "peer.port": port, "server.port": port, "peer.address": f"127.0.0.1:{port}",
-    }  # fmt: skip
-    attributes = dict(server.attributes)
-    assert attributes.pop("peer.port") == attributes.pop("client.port")
-    assert attributes == {
-        "component": "tornado",
-        "http.method": "GET", "http.request.method": "GET",
-        "http.status_code": 200, "http.response.status_code": 200, "http.route": "/{0}",
-        "http.url": "/plain?token=REDACTED&n=1", "url.path": "/plain", "url.query": "token=REDACTED&n=1",
-        "peer.ipv4": "127.0.0.1", "client.address": "127.0.0.1",
-    }  # fmt: skip
 
 
 async def test_a_failed_request_is_an_error_on_both_sides(otel: OpenTelemetry, url: str) -> None:
@@ -70,8 +45,7 @@ def test_a_method_that_is_no_standard_one_is_other(otel: OpenTelemetry) -> None:
 )
 def test_the_url_of_a_request_is_told_in_its_parts(otel: OpenTelemetry, url: str, parts: dict[str, str]) -> None:
     otel.tracer.start_span("work", tags={"span.kind": "server", "http.url": url}).finish()
-    expected = {"http.url": url, **{f"url.{name}": part for name, part in parts.items()}}
-    assert dict(otel.only().attributes) == expected
+    assert dict(otel.only().attributes) == {f"url.{name}": part for name, part in parts.items()}
 
 
 @pytest.mark.parametrize("status", [10**30, 1000, 0, -1, "no", None, float("inf")])

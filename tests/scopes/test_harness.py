@@ -6,13 +6,17 @@ import asyncio
 import contextvars
 import sys
 import unittest.mock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+from opentelemetry import context
+from opentelemetry.sdk.trace import TracerProvider
 from opentracing.mocktracer import MockTracer
 
 from tornado_opentracing import ContextVarsScopeManager
+from tornado_opentracing.opentelemetry import create_tracer
 
 # The harness imports the distribution "mock", which is a copy of what Python has brought since 3.3.
 sys.modules.setdefault("mock", unittest.mock)
@@ -55,3 +59,23 @@ class TestTracer(APICompatibilityCheckMixin):
 
     def is_parent(self, parent: Any, span: Any) -> bool:
         return bool(span.parent_id == (None if parent is None else parent.context.span_id))
+
+
+class TestBridge(APICompatibilityCheckMixin):
+    """OpenTelemetry's SDK, through this package's bridge."""
+
+    provider = TracerProvider(shutdown_on_exit=False)
+
+    def tracer(self) -> Any:
+        return create_tracer(self.provider)
+
+    def is_parent(self, parent: Any, span: Any) -> bool:
+        found = span.unwrap().parent
+        return bool((found and found.span_id) == (None if parent is None else parent.context.span_id))
+
+    @pytest.fixture(autouse=True)
+    def _in_a_context_of_its_own(self) -> Iterator[None]:
+        """One of the checks leaves a scope open."""
+        token = context.attach(context.get_current())
+        yield
+        context.detach(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -127,8 +128,7 @@ class ShimRecorder:
     def unfinished(self) -> int:
         return self._started - len(self._exporter.get_finished_spans())
 
-    @staticmethod
-    def _recorded(span: ReadableSpan) -> Recorded:
+    def _recorded(self, span: ReadableSpan) -> Recorded:
         assert span.context is not None
         assert span.start_time is not None
         assert span.end_time is not None
@@ -149,19 +149,68 @@ class BridgeRecorder(ShimRecorder):
 
     make_tracer = staticmethod(bridge.create_tracer)
 
-    @staticmethod
-    def _recorded(span: ReadableSpan) -> Recorded:
-        recorded = ShimRecorder._recorded(span)
-        if span.kind is not SpanKind.INTERNAL:
-            recorded.tags[tags.SPAN_KIND] = span.kind.name.lower()
-        if span.status.status_code is StatusCode.ERROR:
-            recorded.tags[tags.ERROR] = True
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, tuple[str, str]] = {}
+        self._unanswered: set[int] = set()
+        start_span = self.tracer.start_span
+
+        def noting(operation_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
+            span = start_span(operation_name, *args, **kwargs)
+            if span.is_recording():
+                self._names[span.context.span_id] = (span.unwrap().name, operation_name or "")
+                span.set_tag = functools.partial(self._set_tag, span, span.set_tag)
+            return span
+
+        self.tracer.start_span = noting
+
+    def _set_tag(self, span: Any, set_tag: Any, key: str, value: Any) -> Any:
+        if (key, value) == (tags.HTTP_STATUS_CODE, 599):
+            self._unanswered.add(span.context.span_id)
+        return set_tag(key, value)
+
+    def _recorded(self, span: ReadableSpan) -> Recorded:
+        recorded = super()._recorded(span)
+        called, operation_name = self._names[recorded.span_id]
+        if span.name == called:
+            recorded.name = operation_name
+        _translate_back(recorded.tags, span)
+        if recorded.span_id in self._unanswered:
+            recorded.tags[tags.HTTP_STATUS_CODE] = 599
         for event, fields in zip(span.events, recorded.logs, strict=True):
             if event.name == "exception":
                 kind = fields["exception.type"]
                 fields |= {logs.EVENT: tags.ERROR, logs.ERROR_KIND: kind.rpartition(".")[2], logs.ERROR_OBJECT: kind}
                 fields |= {logs.MESSAGE: fields["exception.message"], logs.STACK: fields["exception.stacktrace"]}
         return recorded
+
+
+def _translate_back(found: dict[str, Any], span: ReadableSpan) -> None:
+    """Put back what OpenTracing calls the attributes of the semantic conventions."""
+    is_client = span.kind is SpanKind.CLIENT
+    if span.kind is not SpanKind.INTERNAL:
+        found[tags.SPAN_KIND] = span.kind.name.lower()
+    if "http.request.method" in found:
+        found[tags.COMPONENT] = "tornado"
+        found[tags.HTTP_METHOD] = found.get("http.request.method_original", found["http.request.method"])
+    if "url.full" in found:
+        found[tags.HTTP_URL] = found["url.full"]
+    elif "url.path" in found:
+        found[tags.HTTP_URL] = found["url.path"] + (f"?{found['url.query']}" if "url.query" in found else "")
+    peer = "server" if is_client else "client"
+    if (address := found.get(f"{peer}.address")) is not None:
+        of_client = tags.PEER_HOST_IPV6 if ":" in address else tags.PEER_HOST_IPV4
+        found[tags.PEER_HOSTNAME if is_client else of_client] = address
+        if (port := found.get(f"{peer}.port")) is not None:
+            found[tags.PEER_PORT] = port
+            if is_client:
+                found[tags.PEER_ADDRESS] = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    status = found.get("http.response.status_code")
+    if status is not None:
+        found[tags.HTTP_STATUS_CODE] = status
+    # To be answered with 400 to 499, or with one redirect too many, is no error in OpenTracing.
+    if span.status.status_code is StatusCode.ERROR and not (is_client and status and 300 <= status < 500):
+        found[tags.ERROR] = True
 
 
 class _Count(SimpleSpanProcessor):

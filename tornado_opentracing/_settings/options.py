@@ -68,7 +68,8 @@ class Options:
     trace_all: bool = True
     trace_client: bool = True
     traced_attributes: tuple[str, ...] = ()
-    operation_name: OperationName = "handler"
+    #: ``None``: the handler's name, or what the tracer calls a request that it describes itself.
+    operation_name: OperationName | None = None
     excluded_paths: tuple[re.Pattern[str], ...] = ()
     request_filter: RequestFilter | None = None
     finish_span_cb: FinishSpanCallback | None = None

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentracing import Tracer as NoopTracer
+from opentracing import tags
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 
 from tornado_opentracing import _redaction
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tornado_opentracing._settings.config import TracingConfig
 
 REDIRECTS = "http.redirects"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 EFFECTIVE_URL = "http.effective_url"
 
 #: Where it is kept: in the ``__dict__`` of the private copy, and of what is copied from that to follow a redirect.
@@ -89,9 +91,18 @@ class FetchSpan(lifecycle.SpanLifecycle):
                 self.fail(failure)
             if self.redirects or response.effective_url != self.url or self.options.traced_response_headers:
                 lifecycle.set_tags(self.span, self._response_tags(response))
+            if 300 <= code < 400 and self._is_failed_redirect(response):
+                lifecycle.set_tags(self.span, {tags.HTTP_STATUS_CODE: code, tags.ERROR: True})
         except Exception:
             report("describing a response")
         self.finish(code if isinstance(code, int) else None, response if error is None else error)
+
+    def _is_failed_redirect(self, response: HTTPResponse) -> bool:
+        """Whether one more redirect would have been followed, had it been allowed: to OpenTelemetry, an error."""
+        if self.own is None or not hasattr(self.tracer, "describe_fetch"):
+            return False
+        is_followed = self.redirects > 0 or (self.own.max_redirects == 0 and self.own.follow_redirects is not False)
+        return is_followed and response.code in _REDIRECTS and "Location" in response.headers
 
     def _response_tags(self, response: HTTPResponse) -> dict[str, Any]:
         options = self.options
@@ -117,12 +128,15 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     tracer = config.tracer if config.own_tracer is None else config.own_tracer
     # OpenTracing's own tracer keeps nothing, and puts nothing into headers.
     is_kept = type(tracer) is not NoopTracer
-    span_tags: dict[str, Any] = {}
+    span_tags: Any = {}
     if is_kept:
         try:
-            span_tags = client_tags(own, url, method, options)
+            # A tracer with terms of its own for HTTP describes the fetch itself; None leaves it untraced.
+            span_tags = getattr(tracer, "describe_fetch", client_tags)(own, url, method, options)
         except Exception:
             report("describing a fetch")
+    if span_tags is None:
+        return None
     state = lifecycle.start(FetchSpan, config, tracer, str(method), span_tags, None, False)
     if state is None:
         return None

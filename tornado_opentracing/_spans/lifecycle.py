@@ -100,7 +100,7 @@ def start(  # noqa: PLR0917 - keywords cost more
     config: TracingConfig,
     tracer: Tracer,
     operation_name: str,
-    span_tags: dict[str, Any],
+    span_tags: Any,
     parent: SpanContext | None,
     is_root: bool,
     references: list[Reference] | None = None,

@@ -109,14 +109,17 @@ def start_request_span(
     options = config.options
     # Not always by way of the property: to call one is what costs.
     tracer = config.tracer if config.own_tracer is None else config.own_tracer
-    span_tags: dict[str, Any] = {}
+    span_tags: Any = {}
     parent = references = None
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
     if type(tracer) is not NoopTracer:
         try:
-            span_tags = server_tags(request, options, attribute_names)
+            # A tracer with terms of its own for HTTP describes the request itself; None leaves it untraced.
+            span_tags = getattr(tracer, "describe_request", server_tags)(request, options, attribute_names)
         except Exception:
             report("describing a request")
+        if span_tags is None:
+            return None
         parent = propagation.extract(tracer, request.headers)
         accept = options.accept_parent
         if accept is not True and parent is not None and not propagation.accepts(accept, request):

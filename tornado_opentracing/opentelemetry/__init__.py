@@ -39,4 +39,5 @@ def create_tracer(tracer_provider: TracerProvider | None = None) -> Tracer:
     :raises ValueError: if ``OTEL_TRACES_EXPORTER`` names an exporter that is not installed.
     """
     provider = tracer_provider or _environment.global_provider()
-    return Tracer(provider.get_tracer("tornado_opentracing"))
+    otel_tracer = provider.get_tracer("tornado_opentracing", _environment.version(), _environment.SCHEMA)
+    return Tracer(otel_tracer, _environment.is_dup())

@@ -21,22 +21,32 @@ KINDS = {
     tags.SPAN_KIND_CONSUMER: SpanKind.CONSUMER,
 }
 
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+#: The methods of HTTP that the semantic conventions know.
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+#: The status that Tornado's client gives where there was no response.
+NO_RESPONSE = 599
 _HEADERS = ("http.request.header.", "http.response.header.")
 _LARGEST_INT = 2**63
 
 
-def of_tags(pairs: Mapping[Any, Any], kind: SpanKind) -> dict[str, Any]:
-    """Tags as attributes: each under its own name and, where it has one, under that of the semantic conventions."""
+def of_tags(pairs: Mapping[Any, Any], kind: SpanKind, is_dup: bool) -> dict[str, Any]:
+    """Tags as attributes, each under the name that it has in the semantic conventions, else under its own.
+
+    :param is_dup: whether those of the conventions are there under their own name as well.
+    """
     found: dict[str, Any] = {}
     for name, value in pairs.items():
         # As convert() and text() would, without calling them for what nearly all are.
         is_plain = type(value) is str and value.isascii()
         if (peer := _PEERS.get(name)) is not None:
-            found[name] = found[peer[kind is _SERVER]] = value if is_plain else convert(value)
+            found[peer[kind is _SERVER]] = converted = value if is_plain else convert(value)
+            if is_dup:
+                found[name] = converted
         elif (known := _CONVENTIONS.get(name)) is not None:
-            found[name] = converted = value if is_plain else convert(value)
+            converted = value if is_plain else convert(value)
             known(found, converted, kind)
+            if is_dup:
+                found[name] = converted
         elif name := name if type(name) is str and name.isascii() else text(name):
             if name.startswith(_HEADERS):
                 found[name] = (text(value),)
@@ -99,26 +109,37 @@ def text(value: Any) -> str:
 
 
 def _method(found: dict[str, Any], value: Any, _kind: SpanKind) -> None:
-    if value in _METHODS:
+    if value in METHODS:
         found["http.request.method"] = value
     else:
         found.update({"http.request.method": "_OTHER", "http.request.method_original": text(value)})
 
 
-def _status(found: dict[str, Any], value: Any, _kind: SpanKind) -> None:
+def _status(found: dict[str, Any], value: Any, kind: SpanKind) -> None:
+    status = status_of(value)
+    if status is not None and not (kind is _CLIENT and status == NO_RESPONSE):
+        found["http.response.status_code"] = status
+
+
+def status_of(value: Any) -> int | None:
+    """The status of a response that a tag tells, if it is one."""
     try:
         status = value if type(value) is int else int(value)
     except (TypeError, ValueError, OverflowError):
-        return
-    if 0 < status < 1000:
-        found["http.response.status_code"] = status
+        return None
+    return status if 0 < status < 1000 else None
 
 
 def _url(found: dict[str, Any], value: Any, kind: SpanKind) -> None:
     url = text(value)
     if kind is _CLIENT:
         found["url.full"] = url
-        return
+    else:
+        put_url(found, url)
+
+
+def put_url(found: dict[str, Any], url: str) -> None:
+    """Put the parts of what a request asks for into its attributes."""
     if url[:1] == "/" and url[:2] != "//" and "#" not in url:  # as nearly all are
         found["url.path"], _, query = url.partition("?")
         if query:

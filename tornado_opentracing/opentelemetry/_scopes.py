@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
 
-from opentelemetry import baggage, context, trace
+from opentelemetry import context, trace
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -14,7 +14,7 @@ from tornado_opentracing._scopes.scope import ContextVarsScope
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from opentracing import Span
 
@@ -60,7 +60,7 @@ class _Top:
         items: Any = _NO_ITEMS
         if scope is not None and not scope.is_cut:
             shim: Any = scope.span
-            span, items = shim.unwrap(), shim.context._baggage.get(_BAGGAGE_KEY, _NO_ITEMS)
+            span, items = shim.unwrap(), shim.context.baggage
         # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
         layer = {_TOP: (scope, span), _SPAN_KEY: span, _BAGGAGE_KEY: items}
         return context.attach(Context({**context.get_current(), **layer}))
@@ -81,12 +81,3 @@ class _Foreign(ContextVarsScope):
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def with_baggage(base: Context, items: Mapping[str, object]) -> Context:
-    """A context with these baggage items and no others."""
-    if baggage.get_all(base) != items:
-        base = baggage.clear(base)
-        for name, value in items.items():
-            base = baggage.set_baggage(name, value, base)
-    return base

@@ -1,0 +1,58 @@
+"""Span contexts in carriers, written and read by OpenTelemetry's global propagator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.baggage import _BAGGAGE_KEY
+from opentelemetry.context import Context
+from opentelemetry.propagate import get_global_textmap
+from opentelemetry.propagators.textmap import DefaultGetter
+from opentracing import Format, SpanContextCorruptedException, UnsupportedFormatException
+
+from tornado_opentracing.opentelemetry._span import NO_ITEMS, SpanContext
+
+_TEXTS = (Format.HTTP_HEADERS, Format.TEXT_MAP)
+
+
+class _Getter(DefaultGetter):
+    """Reads a carrier whose names are in lower case; some propagators ask for others."""
+
+    def get(self, carrier: Mapping[str, Any], key: str) -> list[str] | None:
+        return super().get(carrier, key.lower())
+
+
+_GETTER = _Getter()
+
+
+def inject(context: Context, format: object, carrier: Any) -> None:  # noqa: A002
+    """Write what an OpenTelemetry context carries into a carrier."""
+    if format in _TEXTS:
+        get_global_textmap().inject(carrier, context=context)
+    elif format == Format.BINARY and isinstance(carrier, bytearray):
+        written: dict[str, str] = {}
+        get_global_textmap().inject(written, context=context)
+        carrier.extend(json.dumps(written).encode())
+    else:
+        raise UnsupportedFormatException
+
+
+def extract(format: object, carrier: Any) -> SpanContext | None:  # noqa: A002
+    """The span context, and its baggage, that a carrier brings."""
+    if format in _TEXTS:
+        written = {name.lower(): carrier[name] for name in carrier}
+    elif format == Format.BINARY and isinstance(carrier, (bytes, bytearray)):
+        try:
+            written = dict(json.loads(carrier))
+        except ValueError as error:
+            raise SpanContextCorruptedException from error
+    else:
+        raise UnsupportedFormatException
+    # An empty context to begin with: the propagator of baggage would take the current one.
+    found = get_global_textmap().extract(written, Context(), _GETTER)
+    context = trace.get_current_span(found).get_span_context()
+    items: Any = found.get(_BAGGAGE_KEY) or NO_ITEMS
+    return SpanContext(context, items, found) if context.is_valid or items else None

@@ -1,0 +1,232 @@
+"""What is known of a request or a fetch, in the terms of OpenTelemetry's semantic conventions, once and all at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from opentelemetry.trace import SpanKind
+from opentracing import tags
+
+from tornado_opentracing import _redaction
+from tornado_opentracing._guard import report
+from tornado_opentracing._spans import routes
+from tornado_opentracing._spans.tags import (
+    REQUEST_HEADER,
+    attribute_tags,
+    client_tags,
+    header_tags,
+    server_tags,
+)
+from tornado_opentracing.opentelemetry import _attributes
+
+if TYPE_CHECKING:
+    from tornado.httpclient import HTTPRequest
+    from tornado.httputil import HTTPServerRequest
+
+    from tornado_opentracing._settings.options import Options
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class Description(Mapping[str, Any]):
+    """The tags of a request or a fetch, which say more to whoever asks for OpenTelemetry's attributes.
+
+    Nothing is described before somebody asks: most spans are never sampled.
+    """
+
+    kind: SpanKind
+
+    def __init__(self, options: Options, is_dup: bool) -> None:
+        self._options = options
+        self._is_dup = is_dup
+
+    def name(self, operation_name: str) -> str:
+        """What the span is called."""
+        raise NotImplementedError
+
+    def attributes(self) -> dict[str, Any]:
+        """The span's attributes; fewer, if something is wrong with the request."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def _tags(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def __getitem__(self, name: str) -> Any:
+        return self._tags[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+
+class RequestDescription(Description):
+    """Of a request to this server."""
+
+    kind = SpanKind.SERVER
+
+    def __init__(
+        self, request: HTTPServerRequest, options: Options, attribute_names: Iterable[str], is_dup: bool
+    ) -> None:
+        self._request = request
+        self._options = options
+        self._attribute_names = attribute_names
+        self._is_dup = is_dup
+
+    @functools.cached_property
+    def _tags(self) -> dict[str, Any]:
+        return server_tags(self._request, self._options, self._attribute_names)
+
+    def name(self, operation_name: str) -> str:
+        """Method and route, unless the application has asked for another name."""
+        if self._options.operation_name is not None:
+            return operation_name
+        method = self._request.method
+        route = routes.route_of(self._request)
+        known = method if method in _attributes.METHODS else "HTTP"
+        return known if route is None else f"{known} {route}"
+
+    def attributes(self) -> dict[str, Any]:
+        """What the conventions require and recommend of a server span, and what the application has asked for."""
+        found: dict[str, Any] = {}
+        request, options = self._request, self._options
+        try:
+            _put_method(found, request.method)
+            uri = _redaction.redact_url(request.uri or "", options.redacted_query_params)
+            found["url.scheme"] = request.protocol
+            host: Any = request.host
+            if uri[:1] != "/":  # the whole URL, which an HTTP proxy is asked for
+                host = urlsplit(uri).netloc or host
+            _attributes.put_url(found, uri if uri.isascii() else _attributes.text(uri))
+            _put_server(found, host, request.protocol)
+            _put_peer(found, request)
+            version = request.version
+            if version[:5] == "HTTP/":
+                found["network.protocol.version"] = version[5:]
+            user_agent = request.headers.get("User-Agent")
+            if user_agent is not None:
+                found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
+            route = routes.route_of(request)
+            if route is not None:
+                found["http.route"] = route if route.isascii() else _attributes.text(route)
+            if options.traced_request_headers:
+                names = options.traced_request_headers
+                _put_tags(found, header_tags(REQUEST_HEADER, request.headers, names, options), self.kind)
+            if self._attribute_names:
+                _put_tags(found, attribute_tags(request, self._attribute_names, options), self.kind)
+            if self._is_dup:
+                _put_old(found, self._tags, self.kind)
+        except Exception:
+            report("describing a request")
+        return found
+
+
+class FetchDescription(Description):
+    """Of a fetch."""
+
+    kind = SpanKind.CLIENT
+
+    def __init__(self, request: HTTPRequest | None, url: Any, method: Any, options: Options, is_dup: bool) -> None:
+        self._request = request
+        self._url = url
+        self._method = method
+        self._options = options
+        self._is_dup = is_dup
+
+    @functools.cached_property
+    def _tags(self) -> dict[str, Any]:
+        return client_tags(self._request, self._url, self._method, self._options)
+
+    def name(self, operation_name: str) -> str:
+        """The method."""
+        return operation_name if operation_name in _attributes.METHODS else "HTTP"
+
+    def attributes(self) -> dict[str, Any]:
+        """What the conventions require of a client span, and what the application has asked for."""
+        found: dict[str, Any] = {}
+        options, url = self._options, self._url
+        try:
+            _put_method(found, self._method)
+            if type(url) is not str:
+                url = url.decode("latin-1") if isinstance(url, bytes) else str(url)
+            full = _redaction.redact_url(url, options.redacted_query_params)
+            found["url.full"] = full if full.isascii() else _attributes.text(full)
+            found.update(_server_of(url))
+            if options.traced_request_headers and self._request is not None:
+                names = options.traced_request_headers
+                _put_tags(found, header_tags(REQUEST_HEADER, self._request.headers, names, options), self.kind)
+            if self._is_dup:
+                _put_old(found, self._tags, self.kind)
+        except Exception:
+            report("describing a fetch")
+        return found
+
+
+def _put_method(found: dict[str, Any], method: Any) -> None:
+    if method in _attributes.METHODS:
+        found["http.request.method"] = method
+    else:
+        found["http.request.method"] = "_OTHER"
+        found["http.request.method_original"] = _attributes.text(method)
+
+
+def _put_server(found: dict[str, Any], host: str, scheme: str) -> None:
+    """Name and port of a server, from what a ``Host`` header or a URL says of it."""
+    name, separator, port = host.rpartition(":")
+    if not separator or not (port.isascii() and port.isdecimal() and len(port) <= 5):
+        name, port = host.removesuffix(":"), ""
+    if name[:1] == "[" and name[-1:] == "]":
+        name = name[1:-1]
+    if name:
+        found["server.address"] = name if name.isascii() else _attributes.text(name)
+        number = int(port) if port else _DEFAULT_PORTS.get(scheme)
+        if number is not None:
+            found["server.port"] = number
+
+
+def _put_peer(found: dict[str, Any], request: HTTPServerRequest) -> None:
+    """Who is at the other end of the connection, and which client that is or speaks for."""
+    address: Any = getattr(getattr(request.connection, "context", None), "address", None)
+    has_port = isinstance(address, tuple)
+    if has_port:
+        found["network.peer.address"], found["network.peer.port"] = address[:2]
+    ip = request.remote_ip
+    if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
+        found["client.address"] = ip
+        if has_port and address[0] == ip:
+            found["client.port"] = address[1]
+
+
+def _server_of(url: str) -> dict[str, Any]:
+    scheme, separator, rest = url.partition("://")
+    netloc = rest.partition("/")[0]
+    if not separator or "?" in netloc or "#" in netloc:  # as few are, and those need a closer look
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # no URL at all: Tornado says so
+            return {}
+        scheme, netloc = parts.scheme, parts.netloc
+    return _server_at(scheme.lower(), netloc)
+
+
+@functools.lru_cache(maxsize=1024)
+def _server_at(scheme: str, netloc: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    _put_server(found, netloc.rpartition("@")[2].lower(), scheme)
+    return found
+
+
+def _put_tags(found: dict[str, Any], pairs: Mapping[str, Any], kind: SpanKind) -> None:
+    found.update(_attributes.of_tags(pairs, kind, False))
+
+
+def _put_old(found: dict[str, Any], pairs: Mapping[str, Any], kind: SpanKind) -> None:
+    """Put in the names of OpenTracing, and of the conventions of before they were stable."""
+    for name, value in _attributes.of_tags(pairs, kind, True).items():
+        if name != tags.SPAN_KIND:
+            found.setdefault(name, value)

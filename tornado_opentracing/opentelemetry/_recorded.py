@@ -1,0 +1,190 @@
+"""Spans of OpenTelemetry's SDK, made with less work: what is known to be valid is not looked at again.
+
+A span of the SDK's is the model: each is its copy, with what is its own put in, and is ended by the SDK's own code.
+That rests on names that are private to the SDK, so :func:`agrees` compares one such span with one of the SDK's own,
+field by field.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision
+from opentelemetry.sdk.util import BoundedList
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.trace import SpanContext, SpanKind
+
+_new = object.__new__
+_NOTHING: Any = BoundedList(0)
+_FIELDS = tuple(vars(ReadableSpan("", resource=Resource.get_empty())))
+_fields_of = operator.itemgetter(*_FIELDS)
+
+
+class RecordedSpan(SdkSpan):
+    """A span of the SDK whose lists are made when something is put in."""
+
+    _attributes: Any
+
+    def put(self, attributes: dict[str, Any]) -> None:
+        """Set attributes whose names and values are known to be what the SDK can hold."""
+        held = self._attributes
+        with self._lock:
+            if self._end_time is not None:
+                return
+            values = held._dict
+            if held.max_value_len is None and (held.maxlen is None or len(values) + len(attributes) <= held.maxlen):
+                values.update(attributes)
+                return
+        self.set_attributes(attributes)
+
+    def _add_event(self, event: Any) -> None:
+        with self._lock:
+            if self._events is _NOTHING:
+                self._events = BoundedList(self._limits.max_events)
+        super()._add_event(event)
+
+    def _add_link(self, link: Any) -> None:
+        with self._lock:
+            if self._links is _NOTHING:
+                self._links = BoundedList(self._limits.max_links)
+        super()._add_link(link)
+
+    def _readable_span(self) -> ReadableSpan:
+        made = _new(ReadableSpan)
+        made.__dict__ = dict(zip(_FIELDS, _fields_of(self.__dict__), strict=True))
+        return made
+
+
+class Recorder:
+    """Makes the spans of one of the SDK's tracers."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        """Look at what its spans have in common.
+
+        :raises AttributeError, TypeError: the SDK is not one that this module knows.
+        """
+        self._tracer = tracer
+        limits: SpanLimits = tracer._span_limits
+        self._most, self._longest = limits.max_span_attributes, limits.max_span_attribute_length
+        model = RecordedSpan(
+            "",
+            trace.INVALID_SPAN_CONTEXT,
+            sampler=tracer.sampler,
+            resource=tracer.resource,
+            span_processor=tracer.span_processor,
+            instrumentation_info=tracer.instrumentation_info,
+            limits=limits,
+            instrumentation_scope=tracer._instrumentation_scope,
+        )
+        self._model = {**vars(model), "_events": _NOTHING, "_links": _NOTHING}
+        metrics = getattr(tracer, "_tracer_metrics", None)
+        if metrics is not None:
+            self._model["_record_end_metrics"] = metrics.start_span(None, Decision.DROP)
+        attributes: Any = model._attributes
+        self._attributes = dict(vars(attributes))
+        self._new_lock: Any = (
+            threading.Lock if isinstance(attributes._lock, type(threading.Lock())) else threading.RLock
+        )
+
+    def start(  # noqa: PLR0917 - keywords cost more
+        self,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        attributes: Any,
+        are_valid: bool,
+        parent_context: Context,
+        start_time: int | None,
+    ) -> RecordedSpan:
+        """Start a span.
+
+        :param attributes: what it has already; where they are known to be valid, the span keeps the dict itself.
+        """
+        if are_valid and self._longest is None and (self._most is None or len(attributes) <= self._most):
+            held = _new(BoundedAttributes)
+            held.__dict__ = {**self._attributes, "_dict": attributes, "_lock": self._new_lock()}
+        else:
+            held = BoundedAttributes(self._most, attributes, immutable=False, max_value_len=self._longest)
+        span = _new(RecordedSpan)
+        span.__dict__ = {
+            **self._model,
+            "_name": name,
+            "_context": context,
+            "_parent": parent,
+            "_kind": kind,
+            "_attributes": held,
+            # The tracer gets another one when the process is forked.
+            "_resource": self._tracer.resource,
+            "_lock": threading.Lock(),
+        }
+        span.start(start_time, parent_context)
+        return span
+
+
+class _Seen(SpanProcessor):
+    """Keeps what the SDK tells a processor."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
+        self.told.append(("start", parent_context, _described(span)))
+
+    def _on_ending(self, span: Any) -> None:
+        self.told.append(("ending", _described(span)))
+
+    def on_end(self, span: Any) -> None:
+        self.told.append(("end", type(span), _described(span)))
+
+
+def agrees() -> bool:
+    """Whether a span made here is the same, to whoever looks, as one of this SDK's own."""
+    try:
+        seen = _Seen()
+        provider = TracerProvider(ALWAYS_ON, Resource.get_empty(), False, span_limits=SpanLimits(max_events=2))
+        provider.add_span_processor(seen)
+        tracer: Any = provider.get_tracer("tornado_opentracing", "1", "schema")
+        context = Context()
+        attributes = {"a": 1, "b": "c", "d": ("e", "f")}
+        theirs = tracer.start_span("work", context, trace.SpanKind.SERVER, attributes, start_time=1)
+        ours = Recorder(tracer).start(
+            "work", theirs.get_span_context(), None, trace.SpanKind.SERVER, dict(attributes), True, context, 1
+        )
+        told = []
+        for span in (theirs, ours):
+            seen.told.clear()
+            seen.on_start(span, context)
+            span.set_attributes({"g": True})
+            for name in "xyz":
+                span.add_event(name, {"h": 1}, 2)
+            span.add_link(theirs.get_span_context(), {"i": 1})
+            span.set_status(trace.StatusCode.ERROR, "no")
+            span.update_name("done")
+            seen.on_start(span)
+            span.end(3)
+            told.append([*seen.told, _described(span), span.to_json()])
+        return told[0] == told[1] and told[0] != []
+    except Exception:
+        # Whatever it is that this SDK does otherwise, it does itself.
+        return False
+
+
+def _described(value: Any) -> Any:
+    """What can be compared of a span, down to the values that it keeps."""
+    if isinstance(value, (ReadableSpan, BoundedAttributes, BoundedList, Event, trace.Link, trace.Status)):
+        found = {name: _described(field) for name, field in vars(value).items()}
+        return {name: field for name, field in found.items() if "lock" not in name}
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "deque":
+        return [_described(item) for item in value]
+    return value

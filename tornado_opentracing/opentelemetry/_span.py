@@ -1,0 +1,205 @@
+"""OpenTracing's span and span context on OpenTelemetry's: tags and logs arrive where its back ends look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import opentracing
+from opentelemetry import context, trace
+from opentelemetry.baggage import _BAGGAGE_KEY
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation import _SPAN_KEY
+from opentracing.tags import ERROR, HTTP_STATUS_CODE
+
+from tornado_opentracing.opentelemetry import _attributes
+from tornado_opentracing.opentelemetry._recorded import RecordedSpan
+
+if TYPE_CHECKING:
+    from tornado_opentracing.opentelemetry._tracer import Tracer
+
+#: Baggage without items, of which there is one: what is the same object need not be compared. Nobody changes it.
+NO_ITEMS: dict[str, Any] = {}
+
+# An enumeration's members are slow to look up.
+_CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
+
+
+class SpanContext(opentracing.SpanContext):
+    """The identity of a span, and the baggage that its children inherit. Immutable."""
+
+    def __init__(
+        self, otel_context: trace.SpanContext, baggage: dict[str, Any], carrying: Context | None = None
+    ) -> None:
+        self._otel_context = otel_context
+        self._items = baggage
+        self._carrying = carrying
+
+    @property
+    def trace_id(self) -> int:
+        """The trace's id, 128 bits."""
+        return self._otel_context.trace_id
+
+    @property
+    def span_id(self) -> int:
+        """The span's id, 64 bits."""
+        return self._otel_context.span_id
+
+    @property
+    def trace_id_hex(self) -> str:
+        """The trace's id as back ends show it: 32 hexadecimal digits."""
+        return trace.format_trace_id(self._otel_context.trace_id)
+
+    @property
+    def span_id_hex(self) -> str:
+        """The span's id as back ends show it: 16 hexadecimal digits."""
+        return trace.format_span_id(self._otel_context.span_id)
+
+    @property
+    def baggage(self) -> dict[str, Any]:
+        """The baggage items; not to be modified."""
+        return self._items
+
+    def unwrap(self) -> trace.SpanContext:
+        """OpenTelemetry's span context."""
+        return self._otel_context
+
+    @property
+    def carrying(self) -> Context:
+        """An OpenTelemetry context with this span context and its baggage."""
+        if self._carrying is None:
+            self._carrying = carrying(trace.NonRecordingSpan(self._otel_context), self._items)
+        return self._carrying
+
+
+def carrying(otel_span: trace.Span, items: Mapping[str, object]) -> Context:
+    """An OpenTelemetry context with a span and baggage, and nothing else."""
+    # As set_span_in_context() and set_baggage() of each item would, which copy it each time.
+    return Context({_SPAN_KEY: otel_span, _BAGGAGE_KEY: items} if items else {_SPAN_KEY: otel_span})
+
+
+class Span(opentracing.Span):
+    """A span whose tags and logs arrive where OpenTelemetry's back ends look for them."""
+
+    _context: SpanContext | None
+    _tracer: Tracer
+    _status_code: object = None
+    _has_error = False
+    _is_ok = False
+
+    def __init__(self, tracer: Tracer, otel_span: trace.Span, items: dict[str, Any], kind: SpanKind) -> None:
+        # All that OpenTracing's own sets; the span context is made when somebody asks for it.
+        self._tracer, self._context = tracer, None
+        self._otel_span, self._items, self._kind = otel_span, items, kind
+
+    @property
+    def context(self) -> SpanContext:
+        """The identity of the span, and its baggage."""
+        if self._context is None:
+            self._context = SpanContext(self._otel_span.get_span_context(), self._items)
+        return self._context
+
+    def unwrap(self) -> trace.Span:
+        """OpenTelemetry's span."""
+        return self._otel_span
+
+    def is_recording(self) -> bool:
+        """Whether what is told to the span is kept: it was sampled, and has not ended."""
+        return self._otel_span.is_recording()
+
+    def set_operation_name(self, operation_name: str) -> Span:
+        """Rename the span."""
+        if self._otel_span.is_recording():
+            self._otel_span.update_name(_attributes.text(operation_name))
+        return self
+
+    def set_tag(self, key: str, value: Any) -> Span:
+        """Set the attribute that says the same; ``error`` is the span's status instead."""
+        otel_span = self._otel_span
+        if not otel_span.is_recording():
+            return self
+        if key == ERROR:
+            self._set_error(value)
+            return self
+        attributes = _attributes.of_tags({key: value}, self._kind, self._tracer.is_dup)
+        if key == HTTP_STATUS_CODE:
+            self.note_status(value)
+        self._put(attributes)
+        return self
+
+    def log_kv(self, key_values: Mapping[str, Any] | None, timestamp: float | None = None) -> Span:
+        """Add an event; that of an error is an ``exception``, and the span's status.
+
+        :param key_values: the fields; ``event`` is the event's name.
+        :param timestamp: when it happened, in seconds since the epoch; now if it is ``None``.
+        """
+        if not self._otel_span.is_recording():
+            return self
+        name, attributes = _attributes.of_log(key_values or {})
+        if name == _attributes.EXCEPTION:
+            self._has_error, self._is_ok = True, False
+            self._otel_span.set_status(Status(StatusCode.ERROR, attributes.get("exception.message")))
+            self._put({"error.type": attributes.get("exception.type", "_OTHER")})
+        self._otel_span.add_event(name, attributes, None if timestamp is None else int(timestamp * 1e9))
+        return self
+
+    def set_baggage_item(self, key: str, value: str) -> Span:
+        """Give a baggage item to the children that are yet to start."""
+        before, self._items = self._items, {**self._items, key: value}
+        self._context = None
+        current = context.get_current()
+        if current.get(_SPAN_KEY) is self._otel_span:
+            # For OpenTelemetry's own propagation too; what made the span active takes it away with the span.
+            carried: Any = current.get(_BAGGAGE_KEY, NO_ITEMS)
+            items = self._items if carried is before else {**carried, key: value}
+            context.attach(Context({**current, _BAGGAGE_KEY: items}))
+        return self
+
+    def get_baggage_item(self, key: str) -> Any:
+        """A baggage item; ``None`` where there is none of that name."""
+        return self._items.get(key)
+
+    def finish(self, finish_time: float | None = None) -> None:
+        """End the span; every call but the first does nothing.
+
+        :param finish_time: the end, in seconds since the epoch; now if it is ``None``.
+        """
+        otel_span = self._otel_span
+        if not otel_span.is_recording():
+            return
+        if self._is_ok:
+            # Not before: OpenTelemetry takes no other status after this one.
+            otel_span.set_status(StatusCode.OK)
+        if finish_time is None:
+            otel_span.end()
+        else:
+            otel_span.end(int(finish_time * 1e9))
+
+    def note_status(self, value: object) -> None:
+        """The span may have failed by the status of its response, which is not the same on both sides."""
+        self._status_code = value
+        status = _attributes.status_of(value)
+        if (
+            status is not None
+            and status >= (400 if self._kind is _CLIENT else 500)
+            and self._kind in (_CLIENT, _SERVER)
+        ):
+            self._set_error(True)
+
+    def _set_error(self, value: object) -> None:
+        if str(value).lower() in ("", "0", "false", "none"):
+            self._is_ok = True
+            return
+        self._is_ok = False
+        if not self._has_error:
+            self._has_error = True
+            self._otel_span.set_status(StatusCode.ERROR)
+            self._put({"error.type": _attributes.text(self._status_code or "_OTHER")})
+
+    def _put(self, attributes: dict[str, Any]) -> None:
+        otel_span = self._otel_span
+        if type(otel_span) is RecordedSpan:
+            otel_span.put(attributes)
+        else:
+            otel_span.set_attributes(attributes)

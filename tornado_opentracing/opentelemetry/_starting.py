@@ -1,0 +1,173 @@
+"""How a span starts: one decision of the sampler first, and only where the span is recorded is it described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, StaticSampler, TraceIdRatioBased
+from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext, TraceFlags
+
+from tornado_opentracing.opentelemetry._recorded import Recorder, agrees
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, SpanKind
+
+    Describe = Callable[[], dict[str, Any]]
+    Decide = Callable[[SpanContext | None, int], Decision]
+    Start = Callable[[str, Context, SpanContext | None, SpanKind, Describe, Sequence[Link], int | None], trace.Span]
+
+#: What :class:`ParentBased` asks: for a root, then by whether the parent is remote and whether it is sampled.
+_DELEGATES = (
+    "_root",
+    "_local_parent_not_sampled",
+    "_local_parent_sampled",
+    "_remote_parent_not_sampled",
+    "_remote_parent_sampled",
+)
+# An enumeration's members are slow to look up.
+_DROP, _SAMPLE = Decision.DROP, Decision.RECORD_AND_SAMPLE
+_LAST_64_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
+#: A flag that came after the lowest SDK that is admitted: 0 there.
+_RANDOM = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
+_FLAGS = [TraceFlags(flags) for flags in range(4)]
+
+
+def starter(tracer: trace.Tracer) -> Start:
+    """What starts the spans of a tracer: ``start(name, context, parent, kind, describe, links, start_time)``.
+
+    ``parent`` is the valid span context in ``context``, or ``None``; ``describe`` gives valid attributes, and is called
+    where somebody needs them; ``start_time`` is in nanoseconds.
+    """
+    by_sdk = ThroughSdk(tracer)
+    if type(tracer) is not SdkTracer:
+        return by_sdk.start
+    metrics = getattr(tracer, "_tracer_metrics", None)
+    if agrees() and (metrics is None or type(metrics).__name__ == "NoOpTracerMetrics"):
+        return Directly(tracer, by_sdk).start
+    return by_sdk.start
+
+
+class ThroughSdk:
+    """Starts spans as anybody does."""
+
+    def __init__(self, tracer: trace.Tracer) -> None:
+        self._tracer = tracer
+
+    def start(  # noqa: PLR0917 - keywords cost more
+        self,
+        name: str,
+        context: Context,
+        _parent: SpanContext | None,
+        kind: SpanKind,
+        describe: Describe,
+        links: Sequence[Link],
+        start_time: int | None,
+    ) -> trace.Span:
+        """Start a span."""
+        sampler = getattr(self._tracer, "sampler", None)
+        needs_none = type(self._tracer) is NoOpTracer or (sampler is not None and decider(sampler) is not None)
+        attributes: Mapping[str, Any] = _Late(describe) if needs_none else describe()
+        return self._tracer.start_span(name, context, kind, attributes, links, start_time)
+
+
+class Directly:
+    """Starts spans of the SDK's tracer as that does, without what it does to be safe from us."""
+
+    def __init__(self, tracer: SdkTracer, by_sdk: ThroughSdk) -> None:
+        self._tracer = tracer
+        self._by_sdk = by_sdk
+        self._recorder = Recorder(tracer)
+        self._is_enabled: Callable[[], bool] | None = getattr(tracer, "_is_enabled", None)
+        self._sampler: Sampler = tracer.sampler
+        self._decide = decider(tracer.sampler)
+
+    def start(  # noqa: PLR0917 - keywords cost more
+        self,
+        name: str,
+        context: Context,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        describe: Describe,
+        links: Sequence[Link],
+        start_time: int | None,
+    ) -> trace.Span:
+        """Start a span."""
+        tracer = self._tracer
+        if links or (self._is_enabled is not None and not self._is_enabled()):
+            return self._by_sdk.start(name, context, parent, kind, describe, links, start_time)
+        ids = tracer.id_generator
+        if parent is None:
+            trace_id, state = ids.generate_trace_id(), None
+            flags = _RANDOM if _RANDOM and ids.is_trace_id_random() else 0
+        else:
+            trace_id, state, flags = parent.trace_id, parent.trace_state, parent.trace_flags & _RANDOM
+        if tracer.sampler is not self._sampler:
+            self._sampler, self._decide = tracer.sampler, decider(tracer.sampler)
+        added: Any = None
+        if self._decide is not None:
+            decision = self._decide(parent, trace_id)
+        else:
+            result = tracer.sampler.should_sample(context, trace_id, name, kind, describe(), links)
+            decision, added, state = result.decision, result.attributes, result.trace_state
+        span_id = ids.generate_span_id()
+        if decision is _DROP:
+            return NonRecordingSpan(SpanContext(trace_id, span_id, False, _FLAGS[flags], state))
+        identity = SpanContext(trace_id, span_id, False, _FLAGS[flags | (decision is _SAMPLE)], state)
+        # What a sampler adds is not known to be valid.
+        are_valid = added is None
+        attributes = describe() if are_valid else added
+        return self._recorder.start(name, identity, parent, kind, attributes, are_valid, context, start_time)
+
+
+def decider(sampler: Any) -> Decide | None:
+    """The decision of a sampler of the SDK's, by parent and trace id; ``None`` for one that may ask for more."""
+    kind = type(sampler)
+    if kind is StaticSampler:
+        constant = sampler.should_sample(None, 0, "").decision
+        return lambda _parent, _trace_id: constant
+    if kind is TraceIdRatioBased:
+        bound: int = sampler.bound
+        return lambda _parent, trace_id: _SAMPLE if trace_id & _LAST_64_BITS < bound else _DROP
+    if kind is not ParentBased:
+        return None
+    delegates = [found for name in _DELEGATES if (found := decider(getattr(sampler, name, None))) is not None]
+    if len(delegates) != len(_DELEGATES):
+        return None
+    root, *others = delegates
+
+    def decide(parent: SpanContext | None, trace_id: int) -> Decision:
+        if parent is None:
+            return root(None, trace_id)
+        return others[2 * parent.is_remote + parent.trace_flags.sampled](parent, trace_id)
+
+    return decide
+
+
+class _Late(Mapping[str, Any]):
+    """Attributes that are described when somebody looks at them."""
+
+    def __init__(self, describe: Describe) -> None:
+        self._describe = describe
+        self._found: dict[str, Any] | None = None
+
+    def _look(self) -> dict[str, Any]:
+        if self._found is None:
+            self._found = self._describe()
+        return self._found
+
+    def __getitem__(self, name: str) -> Any:
+        return self._look()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._look())
+
+    def __len__(self) -> int:
+        return len(self._look())
+
+    def copy(self) -> dict[str, Any]:
+        """As a dict's, which the SDK once called."""
+        return self._look().copy()
