@@ -31,6 +31,10 @@ def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
     look up lower-case names, and Tornado's ``HTTPHeaders`` is neither.
     """
     try:
+        # A tracer that knows Tornado's headers looks into them itself.
+        read = getattr(tracer, "extract_headers", None)
+        if read is not None:
+            return read(headers)  # type: ignore[no-any-return]
         carrier = {name.lower(): ",".join(values) for name, values in headers._as_list.items()}
         return tracer.extract(Format.HTTP_HEADERS, carrier)
     except SpanContextCorruptedException:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.baggage import _BAGGAGE_KEY
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagate import get_global_textmap
-from opentelemetry.propagators.textmap import DefaultGetter
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import DefaultGetter, TextMapPropagator
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentracing import Format, SpanContextCorruptedException, UnsupportedFormatException
 
 from tornado_opentracing.opentelemetry._span import NO_ITEMS, SpanContext
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPHeaders
 
 _TEXTS = (Format.HTTP_HEADERS, Format.TEXT_MAP)
 
@@ -40,6 +47,21 @@ def inject(context: Context, format: object, carrier: Any) -> None:  # noqa: A00
         raise UnsupportedFormatException
 
 
+def extract_headers(headers: HTTPHeaders) -> SpanContext | None:
+    """The same of a request's headers."""
+    lists = headers._as_list
+    if "Traceparent" not in lists and "Baggage" not in lists and _is_w3c(get_global_textmap()):
+        return None
+    return _read({name.lower(): ",".join(values) for name, values in lists.items()})
+
+
+@functools.lru_cache(maxsize=8)
+def _is_w3c(textmap: TextMapPropagator) -> bool:
+    """Whether a propagator is the default one, which reads those two headers and, after the first, one more."""
+    kinds = {type(each) for each in getattr(textmap, "_propagators", ())}
+    return type(textmap) is CompositePropagator and kinds <= {TraceContextTextMapPropagator, W3CBaggagePropagator}
+
+
 def extract(format: object, carrier: Any) -> SpanContext | None:  # noqa: A002
     """The span context, and its baggage, that a carrier brings."""
     if format in _TEXTS:
@@ -51,6 +73,10 @@ def extract(format: object, carrier: Any) -> SpanContext | None:  # noqa: A002
             raise SpanContextCorruptedException from error
     else:
         raise UnsupportedFormatException
+    return _read(written)
+
+
+def _read(written: dict[str, str]) -> SpanContext | None:
     # An empty context to begin with: the propagator of baggage would take the current one.
     found = get_global_textmap().extract(written, Context(), _GETTER)
     context = trace.get_current_span(found).get_span_context()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import SpanKind
@@ -28,28 +28,47 @@ if TYPE_CHECKING:
 
     from tornado_opentracing._settings.options import Options
 
+#: Longer than what is worth to be remembered.
+_LONG = 256
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-class Description(Mapping[str, Any]):
-    """The tags of a request or a fetch, which say more to whoever asks for OpenTelemetry's attributes.
+class Described(Protocol):
+    """What a span is called and what is known of it, told where somebody needs it: most spans are never sampled."""
 
-    Nothing is described before somebody asks: most spans are never sampled.
-    """
+    @property
+    def kind(self) -> SpanKind:
+        """The span's kind."""
 
-    kind: SpanKind
+    def name(self, operation_name: str) -> str:
+        """What the span is called.
 
-    def __init__(self, options: Options, is_dup: bool) -> None:
-        self._options = options
+        :param operation_name: what the instrumentation, or the application, calls it.
+        """
+
+    def attributes(self) -> dict[str, Any]:
+        """The span's attributes, which are known to be valid: a dict of the caller's own."""
+
+
+class Tags:
+    """What the application itself knows of its span."""
+
+    def __init__(self, given: dict[Any, Any], kind: SpanKind, is_dup: bool) -> None:
+        self._given = given
+        self.kind = kind
         self._is_dup = is_dup
 
     def name(self, operation_name: str) -> str:
-        """What the span is called."""
-        raise NotImplementedError
+        """The operation's."""
+        return _attributes.text(operation_name)
 
     def attributes(self) -> dict[str, Any]:
-        """The span's attributes; fewer, if something is wrong with the request."""
-        raise NotImplementedError
+        """The tags."""
+        return _attributes.of_tags(self._given, self.kind, self._is_dup) if self._given else {}
+
+
+class Description(Mapping[str, Any]):
+    """The tags of a request or a fetch, as OpenTracing has them, and what is told to OpenTelemetry in their place."""
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:
@@ -85,45 +104,47 @@ class RequestDescription(Description):
     def name(self, operation_name: str) -> str:
         """Method and route, unless the application has asked for another name."""
         if self._options.operation_name is not None:
-            return operation_name
+            return _attributes.text(operation_name)
         method = self._request.method
         route = routes.route_of(self._request)
         known = method if method in _attributes.METHODS else "HTTP"
-        return known if route is None else f"{known} {route}"
+        return known if route is None else f"{known} {_attributes.text(route)}"
 
     def attributes(self) -> dict[str, Any]:
         """What the conventions require and recommend of a server span, and what the application has asked for."""
         found: dict[str, Any] = {}
-        request, options = self._request, self._options
         try:
-            _put_method(found, request.method)
-            uri = _redaction.redact_url(request.uri or "", options.redacted_query_params)
-            found["url.scheme"] = request.protocol
-            host: Any = request.host
-            if uri[:1] != "/":  # the whole URL, which an HTTP proxy is asked for
-                host = urlsplit(uri).netloc or host
-            _attributes.put_url(found, uri if uri.isascii() else _attributes.text(uri))
-            _put_server(found, host, request.protocol)
-            _put_peer(found, request)
-            version = request.version
-            if version[:5] == "HTTP/":
-                found["network.protocol.version"] = version[5:]
-            user_agent = request.headers.get("User-Agent")
-            if user_agent is not None:
-                found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
-            route = routes.route_of(request)
-            if route is not None:
-                found["http.route"] = route if route.isascii() else _attributes.text(route)
-            if options.traced_request_headers:
-                names = options.traced_request_headers
-                _put_tags(found, header_tags(REQUEST_HEADER, request.headers, names, options), self.kind)
-            if self._attribute_names:
-                _put_tags(found, attribute_tags(request, self._attribute_names, options), self.kind)
-            if self._is_dup:
-                _put_old(found, self._tags, self.kind)
+            self._describe(found, self._request, self._options)
         except Exception:
             report("describing a request")
         return found
+
+    def _describe(self, found: dict[str, Any], request: HTTPServerRequest, options: Options) -> None:
+        _put_method(found, request.method)
+        uri = _redaction.redact_url(request.uri or "", options.redacted_query_params)
+        found["url.scheme"] = scheme = request.protocol
+        host = request.host
+        if uri[:1] != "/":  # the whole URL, which an HTTP proxy is asked for
+            host = urlsplit(uri).netloc or host
+        _attributes.put_url(found, uri if uri.isascii() else _attributes.text(uri))
+        found.update(_server_at(scheme, host) if len(host) < _LONG else _server(scheme, host))
+        _put_peer(found, request)
+        version = request.version
+        if version[:5] == "HTTP/":
+            found["network.protocol.version"] = version[5:]
+        user_agent = request.headers.get("User-Agent")
+        if user_agent is not None:
+            found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
+        route = routes.route_of(request)
+        if route is not None:
+            found["http.route"] = route if route.isascii() else _attributes.text(route)
+        if options.traced_request_headers:
+            names = options.traced_request_headers
+            _put_tags(found, header_tags(REQUEST_HEADER, request.headers, names, options), self.kind)
+        if self._attribute_names:
+            _put_tags(found, attribute_tags(request, self._attribute_names, options), self.kind)
+        if self._is_dup:
+            _put_old(found, self._tags, self.kind)
 
 
 class FetchDescription(Description):
@@ -175,31 +196,21 @@ def _put_method(found: dict[str, Any], method: Any) -> None:
         found["http.request.method_original"] = _attributes.text(method)
 
 
-def _put_server(found: dict[str, Any], host: str, scheme: str) -> None:
-    """Name and port of a server, from what a ``Host`` header or a URL says of it."""
-    name, separator, port = host.rpartition(":")
-    if not separator or not (port.isascii() and port.isdecimal() and len(port) <= 5):
-        name, port = host.removesuffix(":"), ""
-    if name[:1] == "[" and name[-1:] == "]":
-        name = name[1:-1]
-    if name:
-        found["server.address"] = name if name.isascii() else _attributes.text(name)
-        number = int(port) if port else _DEFAULT_PORTS.get(scheme)
-        if number is not None:
-            found["server.port"] = number
-
-
 def _put_peer(found: dict[str, Any], request: HTTPServerRequest) -> None:
     """Who is at the other end of the connection, and which client that is or speaks for."""
-    address: Any = getattr(getattr(request.connection, "context", None), "address", None)
-    has_port = isinstance(address, tuple)
-    if has_port:
-        found["network.peer.address"], found["network.peer.port"] = address[:2]
+    try:
+        address = request.connection.context.address  # type: ignore[union-attr]
+    except AttributeError:  # somebody's own connection
+        address = None
     ip = request.remote_ip
+    if isinstance(address, tuple):
+        peer, port = address[:2]
+        found["network.peer.address"] = peer
+        found["network.peer.port"] = port
+        if peer == ip:
+            found["client.port"] = port
     if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
         found["client.address"] = ip
-        if has_port and address[0] == ip:
-            found["client.port"] = address[1]
 
 
 def _server_of(url: str) -> dict[str, Any]:
@@ -214,11 +225,24 @@ def _server_of(url: str) -> dict[str, Any]:
     return _server_at(scheme.lower(), netloc)
 
 
-@functools.lru_cache(maxsize=1024)
-def _server_at(scheme: str, netloc: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    _put_server(found, netloc.rpartition("@")[2].lower(), scheme)
+def _server(scheme: str, netloc: str) -> dict[str, Any]:
+    """Name and port of a server, from what a ``Host`` header or a URL says of it."""
+    host = netloc.rpartition("@")[2]
+    name, separator, port = host.rpartition(":")
+    if not separator or not (port.isascii() and port.isdecimal() and len(port) <= 5):
+        name, port = host.removesuffix(":"), ""
+    if name[:1] == "[" and name[-1:] == "]":
+        name = name[1:-1]
+    if not name:
+        return {}
+    found: dict[str, Any] = {"server.address": _attributes.text(name.lower())}
+    number = int(port) if port else _DEFAULT_PORTS.get(scheme)
+    if number is not None:
+        found["server.port"] = number
     return found
+
+
+_server_at = functools.lru_cache(maxsize=1024)(_server)
 
 
 def _put_tags(found: dict[str, Any], pairs: Mapping[str, Any], kind: SpanKind) -> None:

@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from tornado_opentracing._scopes.scope import ContextVarsScope
+from tornado_opentracing.opentelemetry._context import attach, detach, get_current
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class _Top:
         self._wrap = wrap
 
     def get(self) -> ContextVarsScope | None:
-        current = context.get_current()
+        current = get_current()
         top: Any = current.get(_TOP, _NOTHING)
         scope: ContextVarsScope | None = top[0]
         active: Any = current.get(_SPAN_KEY, trace.INVALID_SPAN)
@@ -63,11 +64,10 @@ class _Top:
             span, items = shim.unwrap(), shim.context.baggage
         # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
         layer = {_TOP: (scope, span), _SPAN_KEY: span, _BAGGAGE_KEY: items}
-        return context.attach(Context({**context.get_current(), **layer}))
+        return attach(Context({**get_current(), **layer}))
 
     def reset(self, token: Token[Context]) -> None:
-        # Not detach(), which logs an error where the token is another context's.
-        context._RUNTIME_CONTEXT.detach(token)
+        detach(token)
 
 
 class _Foreign(ContextVarsScope):

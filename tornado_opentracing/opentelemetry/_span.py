@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import opentracing
-from opentelemetry import context, trace
+from opentelemetry import trace
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -14,6 +14,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from opentracing.tags import ERROR, HTTP_STATUS_CODE
 
 from tornado_opentracing.opentelemetry import _attributes
+from tornado_opentracing.opentelemetry._context import attach, get_current
 from tornado_opentracing.opentelemetry._recorded import RecordedSpan
 
 if TYPE_CHECKING:
@@ -119,6 +120,11 @@ class Span(opentracing.Span):
         otel_span = self._otel_span
         if not otel_span.is_recording():
             return self
+        if key == HTTP_STATUS_CODE and type(value) is int and 100 <= value < 400 and not self._tracer.is_dup:
+            # As below, for what nearly all are.
+            self._status_code = value
+            self._put({"http.response.status_code": value})
+            return self
         if key == ERROR:
             self._set_error(value)
             return self
@@ -148,12 +154,12 @@ class Span(opentracing.Span):
         """Give a baggage item to the children that are yet to start."""
         before, self._items = self._items, {**self._items, key: value}
         self._context = None
-        current = context.get_current()
+        current = get_current()
         if current.get(_SPAN_KEY) is self._otel_span:
             # For OpenTelemetry's own propagation too; what made the span active takes it away with the span.
             carried: Any = current.get(_BAGGAGE_KEY, NO_ITEMS)
             items = self._items if carried is before else {**carried, key: value}
-            context.attach(Context({**current, _BAGGAGE_KEY: items}))
+            attach(Context({**current, _BAGGAGE_KEY: items}))
         return self
 
     def get_baggage_item(self, key: str) -> Any:

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, StaticSampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    StaticSampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext, TraceFlags
 
-from tornado_opentracing.opentelemetry._recorded import Recorder, agrees
+from tornado_opentracing.opentelemetry._recorded import Recorder, agrees, identity
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, SpanKind
+    from opentelemetry.trace import Link
 
-    Describe = Callable[[], dict[str, Any]]
+    from tornado_opentracing.opentelemetry._http import Described
+
     Decide = Callable[[SpanContext | None, int], Decision]
-    Start = Callable[[str, Context, SpanContext | None, SpanKind, Describe, Sequence[Link], int | None], trace.Span]
+    Start = Callable[[str, Described, Context, SpanContext | None, Sequence[Link], int | None], trace.Span]
 
 #: What :class:`ParentBased` asks: for a root, then by whether the parent is remote and whether it is sampled.
 _DELEGATES = (
@@ -37,10 +45,10 @@ _FLAGS = [TraceFlags(flags) for flags in range(4)]
 
 
 def starter(tracer: trace.Tracer) -> Start:
-    """What starts the spans of a tracer: ``start(name, context, parent, kind, describe, links, start_time)``.
+    """What starts the spans of a tracer: ``start(operation_name, described, context, parent, links, start_time)``.
 
-    ``parent`` is the valid span context in ``context``, or ``None``; ``describe`` gives valid attributes, and is called
-    where somebody needs them; ``start_time`` is in nanoseconds.
+    ``described`` is asked for name and attributes where somebody needs them; ``parent`` is the valid span context in
+    ``context``, or ``None``; ``start_time`` is in nanoseconds.
     """
     by_sdk = ThroughSdk(tracer)
     if type(tracer) is not SdkTracer:
@@ -57,21 +65,21 @@ class ThroughSdk:
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer
 
-    def start(  # noqa: PLR0917 - keywords cost more
+    def start(
         self,
-        name: str,
+        operation_name: str,
+        described: Described,
         context: Context,
         _parent: SpanContext | None,
-        kind: SpanKind,
-        describe: Describe,
         links: Sequence[Link],
         start_time: int | None,
     ) -> trace.Span:
         """Start a span."""
         sampler = getattr(self._tracer, "sampler", None)
         needs_none = type(self._tracer) is NoOpTracer or (sampler is not None and decider(sampler) is not None)
-        attributes: Mapping[str, Any] = _Late(describe) if needs_none else describe()
-        return self._tracer.start_span(name, context, kind, attributes, links, start_time)
+        attributes: Mapping[str, Any] = _Late(described) if needs_none else described.attributes()
+        name = described.name(operation_name)
+        return self._tracer.start_span(name, context, described.kind, attributes, links, start_time)
 
 
 class Directly:
@@ -87,52 +95,56 @@ class Directly:
 
     def start(  # noqa: PLR0917 - keywords cost more
         self,
-        name: str,
+        operation_name: str,
+        described: Described,
         context: Context,
         parent: SpanContext | None,
-        kind: SpanKind,
-        describe: Describe,
         links: Sequence[Link],
         start_time: int | None,
     ) -> trace.Span:
         """Start a span."""
         tracer = self._tracer
         if links or (self._is_enabled is not None and not self._is_enabled()):
-            return self._by_sdk.start(name, context, parent, kind, describe, links, start_time)
+            return self._by_sdk.start(operation_name, described, context, parent, links, start_time)
         ids = tracer.id_generator
         if parent is None:
             trace_id, state = ids.generate_trace_id(), None
             flags = _RANDOM if _RANDOM and ids.is_trace_id_random() else 0
         else:
-            trace_id, state, flags = parent.trace_id, parent.trace_state, parent.trace_flags & _RANDOM
+            trace_id, _, _, flags, state, _ = parent
+            flags &= _RANDOM
         if tracer.sampler is not self._sampler:
             self._sampler, self._decide = tracer.sampler, decider(tracer.sampler)
-        added: Any = None
+        result = None
         if self._decide is not None:
             decision = self._decide(parent, trace_id)
         else:
-            result = tracer.sampler.should_sample(context, trace_id, name, kind, describe(), links)
-            decision, added, state = result.decision, result.attributes, result.trace_state
+            result = self._ask(operation_name, described, context, trace_id)
+            decision, state = result.decision, result.trace_state
         span_id = ids.generate_span_id()
         if decision is _DROP:
-            return NonRecordingSpan(SpanContext(trace_id, span_id, False, _FLAGS[flags], state))
-        identity = SpanContext(trace_id, span_id, False, _FLAGS[flags | (decision is _SAMPLE)], state)
+            return NonRecordingSpan(identity(trace_id, span_id, _FLAGS[flags], state))
+        itself = identity(trace_id, span_id, _FLAGS[flags | (decision is _SAMPLE)], state)
         # What a sampler adds is not known to be valid.
-        are_valid = added is None
-        attributes = describe() if are_valid else added
-        return self._recorder.start(name, identity, parent, kind, attributes, are_valid, context, start_time)
+        attributes = described.attributes() if result is None else result.attributes
+        name, kind = described.name(operation_name), described.kind
+        return self._recorder.start(name, itself, parent, kind, attributes, result is None, context, start_time)
+
+    def _ask(self, operation_name: str, described: Described, context: Context, trace_id: int) -> SamplingResult:
+        name, attributes = described.name(operation_name), described.attributes()
+        return self._tracer.sampler.should_sample(context, trace_id, name, described.kind, attributes, ())
 
 
 def decider(sampler: Any) -> Decide | None:
     """The decision of a sampler of the SDK's, by parent and trace id; ``None`` for one that may ask for more."""
-    kind = type(sampler)
-    if kind is StaticSampler:
+    decides = type(sampler).should_sample if isinstance(sampler, Sampler) else None
+    if decides is StaticSampler.should_sample:
         constant = sampler.should_sample(None, 0, "").decision
         return lambda _parent, _trace_id: constant
-    if kind is TraceIdRatioBased:
+    if decides is TraceIdRatioBased.should_sample:
         bound: int = sampler.bound
         return lambda _parent, trace_id: _SAMPLE if trace_id & _LAST_64_BITS < bound else _DROP
-    if kind is not ParentBased:
+    if decides is not ParentBased.should_sample:
         return None
     delegates = [found for name in _DELEGATES if (found := decider(getattr(sampler, name, None))) is not None]
     if len(delegates) != len(_DELEGATES):
@@ -142,7 +154,8 @@ def decider(sampler: Any) -> Decide | None:
     def decide(parent: SpanContext | None, trace_id: int) -> Decision:
         if parent is None:
             return root(None, trace_id)
-        return others[2 * parent.is_remote + parent.trace_flags.sampled](parent, trace_id)
+        _, _, is_remote, flags, _, _ = parent
+        return others[2 * is_remote + (flags & 1)](parent, trace_id)
 
     return decide
 
@@ -150,13 +163,13 @@ def decider(sampler: Any) -> Decide | None:
 class _Late(Mapping[str, Any]):
     """Attributes that are described when somebody looks at them."""
 
-    def __init__(self, describe: Describe) -> None:
-        self._describe = describe
+    def __init__(self, described: Described) -> None:
+        self._described = described
         self._found: dict[str, Any] | None = None
 
     def _look(self) -> dict[str, Any]:
         if self._found is None:
-            self._found = self._describe()
+            self._found = self._described.attributes()
         return self._found
 
     def __getitem__(self, name: str) -> Any:

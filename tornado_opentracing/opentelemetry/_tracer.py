@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ from opentracing import ReferenceType
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes, _carriers
-from tornado_opentracing.opentelemetry._http import Description, FetchDescription, RequestDescription
+from tornado_opentracing.opentelemetry._context import get_current
+from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, Tags
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
 from tornado_opentracing.opentelemetry._span import NO_ITEMS, Span, SpanContext, carrying
 from tornado_opentracing.opentelemetry._starting import starter
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from opentracing import Reference, Scope
     from tornado.httpclient import HTTPRequest
-    from tornado.httputil import HTTPServerRequest
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
     from tornado_opentracing._settings.options import Options
+    from tornado_opentracing.opentelemetry._http import Described
 
 # An enumeration's members are slow to look up.
 _INTERNAL = SpanKind.INTERNAL
@@ -90,49 +91,48 @@ class Tracer(opentracing.Tracer):
         links: list[trace.Link] = []
         if references:
             child_of, links = _referred(child_of, references)
-        if child_of is not None:
-            context, items = _parent(child_of)
-        elif ignore_active_span:
-            context, items = _NOWHERE, NO_ITEMS
-        else:
-            context, items = self._current()
-        parent = trace.get_current_span(context).get_span_context()
+        parent: trace.SpanContext | None = None
+        context, items = _NOWHERE, NO_ITEMS
+        if child_of is not None or not ignore_active_span:
+            context, items = self._current() if child_of is None else _parent(child_of)
+            parent = trace.get_current_span(context).get_span_context()
+            if not parent.is_valid:
+                parent = None
         error = status = None
-        name = operation_name or ""
-        if isinstance(tags, Description):
-            kind, name, describe = tags.kind, tags.name(name), tags.attributes
+        described: Described
+        if isinstance(tags, (RequestDescription, FetchDescription)):
+            described = tags
         else:
             given = dict(tags or {})
-            kind = _attributes.KINDS.get(str(given.get(SPAN_KIND)), _INTERNAL)
+            kind = _attributes.KINDS.get(str(given.get(SPAN_KIND)), _INTERNAL) if given else _INTERNAL
             if kind is not _INTERNAL:
                 del given[SPAN_KIND]
             error, status = given.pop(ERROR, None), given.get(HTTP_STATUS_CODE)
-            describe = functools.partial(_attributes.of_tags, given, kind, self.is_dup)
-        otel_span = self._start(
-            name if name.isascii() else _attributes.text(name),
-            context,
-            parent if parent.is_valid else None,
-            kind,
-            describe,
-            links,
-            None if start_time is None else int(start_time * 1e9),
-        )
-        span = Span(self, otel_span, items, kind)
+            described = Tags(given, kind, self.is_dup)
+        nanoseconds = None if start_time is None else int(start_time * 1e9)
+        otel_span = self._start(operation_name or "", described, context, parent, links, nanoseconds)
+        span = Span(self, otel_span, items, described.kind)
         if status is not None:
             span.note_status(status)
         return span if error is None else span.set_tag(ERROR, error)
 
     def describe_request(
         self, request: HTTPServerRequest, options: Options, attribute_names: Iterable[str]
-    ) -> Description | None:
+    ) -> RequestDescription | None:
         """What :meth:`start_span` takes for the tags of a request; ``None`` where OpenTelemetry is told to leave it."""
-        return None if _is_suppressed() else RequestDescription(request, options, attribute_names, self.is_dup)
+        current = get_current()
+        if current and _is_suppressed(current):
+            return None
+        return RequestDescription(request, options, attribute_names, self.is_dup)
 
     def describe_fetch(
         self, request: HTTPRequest | None, url: Any, method: Any, options: Options
-    ) -> Description | None:
+    ) -> FetchDescription | None:
         """The same for a fetch."""
-        return None if _is_suppressed() else FetchDescription(request, url, method, options, self.is_dup)
+        current = get_current()
+        if current and _is_suppressed(current):
+            return None
+        return FetchDescription(request, url, method, options, self.is_dup)
 
     def inject(self, span_context: Any, format: object, carrier: Any) -> None:  # noqa: A002
         """Write a span's context into a carrier, with OpenTelemetry's global propagator.
@@ -141,6 +141,10 @@ class Tracer(opentracing.Tracer):
         :raises opentracing.UnsupportedFormatException: there is no such format, or the carrier is not one of its.
         """
         _carriers.inject(self._current()[0] if span_context is None else _parent(span_context)[0], format, carrier)
+
+    def extract_headers(self, headers: HTTPHeaders) -> SpanContext | None:
+        """What :meth:`extract` finds in a request's headers; where that is nothing, no carrier is made."""
+        return _carriers.extract_headers(headers)
 
     def extract(self, format: object, carrier: Any) -> SpanContext | None:  # type: ignore[override]  # noqa: A002
         """The context that a carrier brings, with OpenTelemetry's global propagator; ``None`` where it brings none.
@@ -156,7 +160,7 @@ class Tracer(opentracing.Tracer):
 
         :param below: our scope beneath it: its span may have been given baggage that OpenTelemetry's context has not.
         """
-        items: Any = otel.get_current().get(_BAGGAGE_KEY, NO_ITEMS)
+        items: Any = get_current().get(_BAGGAGE_KEY, NO_ITEMS)
         if (
             below is not None
             and below.span.unwrap().get_span_context().trace_id == otel_span.get_span_context().trace_id
@@ -166,7 +170,7 @@ class Tracer(opentracing.Tracer):
 
     def _current(self) -> tuple[Context, dict[str, Any]]:
         """OpenTelemetry's current context and the baggage in it, with the active span's where that has more."""
-        current = otel.get_current()
+        current = get_current()
         carried: Any = current.get(_BAGGAGE_KEY, NO_ITEMS)
         scope: Any = self._scope_manager.active
         if scope is None:
@@ -226,7 +230,6 @@ _SUPPRESSING = [
 ] + ["suppress_instrumentation"]
 
 
-def _is_suppressed() -> bool:
-    """Whether ``suppress_instrumentation`` of OpenTelemetry's instrumentations, or that of HTTP, is in force here."""
-    current = otel.get_current()
-    return bool(current) and any(current.get(key) for key in _SUPPRESSING)
+def _is_suppressed(current: Context) -> bool:
+    """Whether ``suppress_instrumentation`` of OpenTelemetry's instrumentations, or that of HTTP, is in force there."""
+    return any(current.get(key) for key in _SUPPRESSING)
