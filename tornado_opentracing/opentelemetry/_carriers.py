@@ -38,7 +38,13 @@ _GETTER = _Getter()
 def inject(context: Context, format: object, carrier: Any) -> None:  # noqa: A002
     """Write what an OpenTelemetry context carries into a carrier."""
     if format in _TEXTS:
-        get_global_textmap().inject(carrier, context=context)
+        textmap = get_global_textmap()
+        itself = trace.get_current_span(context).get_span_context()
+        if itself.is_valid and not itself.trace_state and not context.get(_BAGGAGE_KEY) and _is_w3c(textmap):
+            # What it comes to where there is nothing else to tell.
+            carrier["traceparent"] = f"00-{itself.trace_id:032x}-{itself.span_id:016x}-{itself.trace_flags:02x}"
+        else:
+            textmap.inject(carrier, context=context)
     elif format == Format.BINARY and isinstance(carrier, bytearray):
         written: dict[str, str] = {}
         get_global_textmap().inject(written, context=context)
