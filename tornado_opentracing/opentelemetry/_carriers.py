@@ -65,7 +65,7 @@ def extract_headers(headers: HTTPHeaders) -> SpanContext | None:
 def _is_w3c(textmap: TextMapPropagator) -> bool:
     """Whether a propagator is the default one, which reads those two headers and, after the first, one more."""
     kinds = {type(each) for each in getattr(textmap, "_propagators", ())}
-    return type(textmap) is CompositePropagator and kinds <= {TraceContextTextMapPropagator, W3CBaggagePropagator}
+    return type(textmap) is CompositePropagator and kinds == {TraceContextTextMapPropagator, W3CBaggagePropagator}
 
 
 def extract(format: object, carrier: Any) -> SpanContext | None:  # noqa: A002
