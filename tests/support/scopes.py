@@ -11,7 +11,7 @@ import tornado
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan
 from opentracing import Span
 
-from tornado_opentracing.opentelemetry._span import SpanContext
+from tornado_opentracing.opentelemetry._context import SpanContext
 
 needs_tornado_6_1 = pytest.mark.skipif(
     tornado.version_info < (6, 1), reason="gen.coroutine of Tornado 6.0 loses context variables"

@@ -17,7 +17,7 @@ from opentelemetry.propagators.textmap import DefaultGetter, TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentracing import Format, SpanContextCorruptedException, UnsupportedFormatException
 
-from tornado_opentracing.opentelemetry._span import NO_ITEMS, SpanContext
+from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders

@@ -61,7 +61,9 @@ class _Top:
         items: Any = _NO_ITEMS
         if scope is not None and not scope.is_cut:
             shim: Any = scope.span
-            span, items = shim._otel_span, shim._items
+            span, items = shim.unwrap(), getattr(shim, "_items", None)
+            if items is None:
+                items = shim.context.baggage
         # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
         layer = {_TOP: (scope, span), _SPAN_KEY: span, _BAGGAGE_KEY: items}
         return attach(Context({**get_current(), **layer}))

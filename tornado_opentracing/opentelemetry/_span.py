@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import opentracing
 from opentelemetry import trace
@@ -14,82 +14,28 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from opentracing.tags import ERROR, HTTP_STATUS_CODE
 
 from tornado_opentracing.opentelemetry import _attributes
-from tornado_opentracing.opentelemetry._context import attach, get_current
+from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext, attach, get_current
 from tornado_opentracing.opentelemetry._recorded import RecordedSpan
 
-if TYPE_CHECKING:
-    from tornado_opentracing.opentelemetry._tracer import Tracer
 
-#: Baggage without items, of which there is one: what is the same object need not be compared. Nobody changes it.
-NO_ITEMS: dict[str, Any] = {}
+class _Tracer(Protocol):
+    is_dup: bool
+
 
 # An enumeration's members are slow to look up.
 _CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
-
-
-class SpanContext(opentracing.SpanContext):
-    """The identity of a span, and the baggage that its children inherit. Immutable."""
-
-    def __init__(
-        self, otel_context: trace.SpanContext, baggage: dict[str, Any], carrying: Context | None = None
-    ) -> None:
-        self._otel_context = otel_context
-        self._items = baggage
-        self._carrying = carrying
-
-    @property
-    def trace_id(self) -> int:
-        """The trace's id, 128 bits."""
-        return self._otel_context.trace_id
-
-    @property
-    def span_id(self) -> int:
-        """The span's id, 64 bits."""
-        return self._otel_context.span_id
-
-    @property
-    def trace_id_hex(self) -> str:
-        """The trace's id as back ends show it: 32 hexadecimal digits."""
-        return trace.format_trace_id(self._otel_context.trace_id)
-
-    @property
-    def span_id_hex(self) -> str:
-        """The span's id as back ends show it: 16 hexadecimal digits."""
-        return trace.format_span_id(self._otel_context.span_id)
-
-    @property
-    def baggage(self) -> dict[str, Any]:
-        """The baggage items; not to be modified."""
-        return self._items
-
-    def unwrap(self) -> trace.SpanContext:
-        """OpenTelemetry's span context."""
-        return self._otel_context
-
-    @property
-    def carrying(self) -> Context:
-        """An OpenTelemetry context with this span context and its baggage."""
-        if self._carrying is None:
-            self._carrying = carrying(trace.NonRecordingSpan(self._otel_context), self._items)
-        return self._carrying
-
-
-def carrying(otel_span: trace.Span, items: Mapping[str, object]) -> Context:
-    """An OpenTelemetry context with a span and baggage, and nothing else."""
-    # As set_span_in_context() and set_baggage() of each item would, which copy it each time.
-    return Context({_SPAN_KEY: otel_span, _BAGGAGE_KEY: items} if items else {_SPAN_KEY: otel_span})
 
 
 class Span(opentracing.Span):
     """A span whose tags and logs arrive where OpenTelemetry's back ends look for them."""
 
     _context: SpanContext | None
-    _tracer: Tracer
+    _tracer: _Tracer
     _status_code: object = None
     _has_error = False
     _is_ok = False
 
-    def __init__(self, tracer: Tracer, otel_span: trace.Span, items: dict[str, Any], kind: SpanKind) -> None:
+    def __init__(self, tracer: _Tracer, otel_span: trace.Span, items: dict[str, Any], kind: SpanKind) -> None:
         # All that OpenTracing's own sets; the span context is made when somebody asks for it.
         self._tracer, self._context = tracer, None
         self._otel_span, self._items, self._kind = otel_span, items, kind

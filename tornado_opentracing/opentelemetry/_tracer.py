@@ -15,10 +15,10 @@ from opentracing import ReferenceType
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes, _carriers
-from tornado_opentracing.opentelemetry._context import get_current
+from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext, carrying, get_current
 from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, Tags
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
-from tornado_opentracing.opentelemetry._span import NO_ITEMS, Span, SpanContext, carrying
+from tornado_opentracing.opentelemetry._span import Span
 from tornado_opentracing.opentelemetry._starting import starter
 
 if TYPE_CHECKING:
