@@ -92,7 +92,7 @@ def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServer
     """Start the span of a request, before there is a handler."""
     options = config.options
     handler_class = delegate.handler_class
-    if options.operation_name == "handler":
+    if options.operation_name in (None, "handler"):
         name = handler_class.__name__
     else:
         name = routes.operation_name(config, delegate.application, request, handler_class, None)
@@ -100,7 +100,7 @@ def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServer
     if state is None:
         return None
     if delegate.handler_kwargs and issubclass(handler_class, FallbackHandler):
-        state.provisional_name = name
+        state.provisional_name = getattr(state.span, "operation_name", name)
     if options.inject_response_headers or options.traced_response_headers:
         response.watch_headers(state, request)
     if callable(options.operation_name):
@@ -166,7 +166,11 @@ def _handed_on(state: RequestSpan, delegate: HandlerDelegate, original: Callable
 def _name_by(state: RequestSpan, delegate: HandlerDelegate) -> None:
     """A ``FallbackHandler`` says nothing about a request, who it is handed on to does."""
     request, handler_class = delegate.request, delegate.handler_class
-    name = routes.operation_name(state.config, delegate.application, request, handler_class, None)
+    by_tracer = getattr(state.tracer, "name_request", None) if state.options.operation_name is None else None
+    if by_tracer is not None:
+        name = by_tracer(request)
+    else:
+        name = routes.operation_name(state.config, delegate.application, request, handler_class, None)
     rename(state, name, state.provisional_name)
     state.provisional_name = name if issubclass(handler_class, FallbackHandler) else None
     route = routes.route_of(request)

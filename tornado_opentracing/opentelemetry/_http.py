@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import SpanKind
@@ -31,40 +31,6 @@ if TYPE_CHECKING:
 #: Longer than what is worth to be remembered.
 _LONG = 256
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-
-
-class Described(Protocol):
-    """What a span is called and what is known of it, told where somebody needs it: most spans are never sampled."""
-
-    @property
-    def kind(self) -> SpanKind:
-        """The span's kind."""
-
-    def name(self, operation_name: str) -> str:
-        """What the span is called.
-
-        :param operation_name: what the instrumentation, or the application, calls it.
-        """
-
-    def attributes(self) -> dict[str, Any]:
-        """The span's attributes, which are known to be valid: a dict of the caller's own."""
-
-
-class Tags:
-    """What the application itself knows of its span."""
-
-    def __init__(self, given: dict[Any, Any], kind: SpanKind, is_dup: bool) -> None:
-        self._given = given
-        self.kind = kind
-        self._is_dup = is_dup
-
-    def name(self, operation_name: str) -> str:
-        """The operation's."""
-        return _attributes.text(operation_name)
-
-    def attributes(self) -> dict[str, Any]:
-        """The tags."""
-        return _attributes.of_tags(self._given, self.kind, self._is_dup) if self._given else {}
 
 
 class Description(Mapping[str, Any]):
@@ -105,10 +71,7 @@ class RequestDescription(Description):
         """Method and route, unless the application has asked for another name."""
         if self._options.operation_name is not None:
             return _attributes.text(operation_name)
-        method = self._request.method
-        route = routes.route_of(self._request)
-        known = method if method in _attributes.METHODS else "HTTP"
-        return known if route is None else f"{known} {_attributes.text(route)}"
+        return request_name(self._request)
 
     def attributes(self) -> dict[str, Any]:
         """What the conventions require and recommend of a server span, and what the application has asked for."""
@@ -149,6 +112,13 @@ class RequestDescription(Description):
         if self._is_dup:
             _put_old(found, self._tags, self.kind)
         return found
+
+
+def request_name(request: HTTPServerRequest) -> str:
+    """Method and route, as far as they are known."""
+    method = request.method if request.method in _attributes.METHODS else "HTTP"
+    route = routes.route_of(request)
+    return method if route is None else f"{method} {_attributes.text(route)}"
 
 
 class FetchDescription(Description):

@@ -55,6 +55,11 @@ class Span(opentracing.Span):
         """Whether what is told to the span is kept: it was sampled, and has not ended."""
         return self._otel_span.is_recording()
 
+    @property
+    def operation_name(self) -> str:
+        """What the span is called; the empty string where nothing is kept of it."""
+        return getattr(self._otel_span, "name", "")
+
     def set_operation_name(self, operation_name: str) -> Span:
         """Rename the span."""
         if self._otel_span.is_recording():

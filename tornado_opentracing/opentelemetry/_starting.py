@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Link
 
-    from tornado_opentracing.opentelemetry._http import Described
+    from tornado_opentracing.opentelemetry._described import Described
 
     Decide = Callable[[SpanContext | None, int], Decision]
     Start = Callable[[str, Described, Context, SpanContext | None, Sequence[Link], int | None], trace.Span]

@@ -16,7 +16,8 @@ from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes, _carriers
 from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext, carrying, get_current
-from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, Tags
+from tornado_opentracing.opentelemetry._described import Tags
+from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
 from tornado_opentracing.opentelemetry._span import Span
 from tornado_opentracing.opentelemetry._starting import starter
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
     from tornado_opentracing._settings.options import Options
-    from tornado_opentracing.opentelemetry._http import Described
+    from tornado_opentracing.opentelemetry._described import Described
 
 # An enumeration's members are slow to look up.
 _INTERNAL = SpanKind.INTERNAL
@@ -124,6 +125,10 @@ class Tracer(opentracing.Tracer):
         if current and _is_suppressed(current):
             return None
         return RequestDescription(request, options, attribute_names, self.is_dup)
+
+    def name_request(self, request: HTTPServerRequest) -> str:
+        """What the span of a request is called where the application has not said so: ``GET /book/{number}``."""
+        return request_name(request)
 
     def describe_fetch(
         self, request: HTTPRequest | None, url: Any, method: Any, options: Options
