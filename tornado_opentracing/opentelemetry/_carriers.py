@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -38,19 +38,22 @@ _GETTER = _Getter()
 def inject(context: Context, format: object, carrier: Any) -> None:  # noqa: A002
     """Write what an OpenTelemetry context carries into a carrier."""
     if format in _TEXTS:
-        textmap = get_global_textmap()
-        itself = trace.get_current_span(context).get_span_context()
-        if itself.is_valid and not itself.trace_state and not context.get(_BAGGAGE_KEY) and _is_w3c(textmap):
-            # What it comes to where there is nothing else to tell.
-            carrier["traceparent"] = f"00-{itself.trace_id:032x}-{itself.span_id:016x}-{itself.trace_flags:02x}"
-        else:
-            textmap.inject(carrier, context=context)
+        get_global_textmap().inject(carrier, context=context)
     elif format == Format.BINARY and isinstance(carrier, bytearray):
         written: dict[str, str] = {}
         get_global_textmap().inject(written, context=context)
         carrier.extend(json.dumps(written).encode())
     else:
         raise UnsupportedFormatException
+
+
+def inject_traceparent(context: trace.SpanContext, headers: MutableMapping[str, str]) -> bool:
+    """Write W3C's ``traceparent`` where that is all there is to write; whether it was."""
+    trace_id, span_id, _, flags, state, is_valid = context
+    if state or not is_valid or not _is_w3c(get_global_textmap()):
+        return False
+    headers["traceparent"] = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
+    return True
 
 
 def extract_headers(headers: HTTPHeaders) -> SpanContext | None:

@@ -23,7 +23,7 @@ from tornado_opentracing.opentelemetry._span import Span
 from tornado_opentracing.opentelemetry._starting import starter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, MutableMapping
 
     from opentracing import Reference, Scope
     from tornado.httpclient import HTTPRequest
@@ -151,6 +151,10 @@ class Tracer(opentracing.Tracer):
         """What :meth:`extract` finds in a request's headers; where that is nothing, no carrier is made."""
         return _carriers.extract_headers(headers)
 
+    def inject_headers(self, span: Span, headers: MutableMapping[str, str]) -> bool:
+        """Do what :meth:`inject` does for a request's headers; ``False`` where more than a trace's id is to be told."""
+        return not span._items and _carriers.inject_traceparent(span._otel_span.get_span_context(), headers)
+
     def extract(self, format: object, carrier: Any) -> SpanContext | None:  # type: ignore[override]  # noqa: A002
         """The context that a carrier brings, with OpenTelemetry's global propagator; ``None`` where it brings none.
 
@@ -176,10 +180,12 @@ class Tracer(opentracing.Tracer):
     def _current(self) -> tuple[Context, dict[str, Any]]:
         """OpenTelemetry's current context and the baggage in it, with the active span's where that has more."""
         current = get_current()
+        if not current:
+            return current, NO_ITEMS
         carried: Any = current.get(_BAGGAGE_KEY, NO_ITEMS)
         scope: Any = self._scope_manager.active
         if scope is None:
-            if not current or not trace.get_current_span(current).get_span_context().is_valid:
+            if not trace.get_current_span(current).get_span_context().is_valid:
                 return current, carried
             return Context({_BAGGAGE_KEY: carried}), carried
         own = scope.span.context.baggage
