@@ -292,7 +292,7 @@ async def test_old_names_are_there_as_well_where_the_environment_asks_for_both(
     otel = OpenTelemetry()
     init_tracing(otel.tracer)
     url = servers.start(Application([(r"/book/(?P<number>\d+)", Book)]))
-    await AsyncHTTPClient().fetch(f"{url}/book/7?n=1")
+    await AsyncHTTPClient().fetch(f"{url}/book/7?n=1", user_agent="test/1")
     spans = await otel.spans(2)
     for span in spans.values():
         assert {"http.method": "GET", "http.request.method": "GET", "component": "tornado"}.items() <= dict(

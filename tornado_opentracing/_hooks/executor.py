@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from tornado.platform.asyncio import BaseAsyncIOLoop
@@ -42,10 +43,15 @@ def _run_in_executor_hook(original: Callable[..., Any], layer: Layer) -> Callabl
 
 
 def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
-    """The function, with the span that is active now active in it; nothing else of the context is carried."""
+    """The function, with the span that is active now active in it, and what the tracer keeps beside that.
+
+    Nothing else of the context is carried.
+    """
     config = current_config()
-    span = None if config is None else lifecycle.active_span(config.tracer)
-    is_plain = config is None or (span is None and within.known.get()[0] is None)
+    span = beside = None
+    if config is not None:
+        span, beside = lifecycle.active_span(config.tracer), lifecycle.kept_beside(config.tracer)
+    is_plain = config is None or (span is None and beside is None and within.known.get()[0] is None)
     if is_plain and not _threads_inherit:
         return func
 
@@ -55,7 +61,8 @@ def _carrying(func: Callable[..., Result]) -> Callable[..., Result]:
         with no_parent_scope() if _threads_inherit or config is None else lifecycle.nothing_active(config.tracer):
             scope = None if span is None or config is None else lifecycle.activate(config.tracer, span)
             try:
-                return func(*args)
+                with beside() if beside is not None else nullcontext():
+                    return func(*args)
             finally:
                 lifecycle.close(scope)
                 within.known.reset(token)

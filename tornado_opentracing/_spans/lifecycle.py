@@ -140,6 +140,16 @@ def active_span(tracer: Tracer) -> Span | None:
         return None
 
 
+def kept_beside(tracer: Tracer) -> Callable[[], AbstractContextManager[object]] | None:
+    """What a tracer keeps in the current context beside the active span, to be entered in another context."""
+    try:
+        keep = getattr(tracer, "kept_beside", None)
+        return None if keep is None else keep()
+    except Exception:
+        report("looking up what is active")
+        return None
+
+
 def activate(tracer: Tracer, span: Span) -> Scope | None:
     """Make the span active; the scope does not own its finish."""
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Token
 from typing import Any
 
@@ -81,3 +82,14 @@ def carrying(otel_span: trace.Span, items: Mapping[str, object]) -> Context:
     """An OpenTelemetry context with a span and baggage, and nothing else."""
     # As set_span_in_context() and set_baggage() of each item would, which copy it each time.
     return Context({_SPAN_KEY: otel_span, _BAGGAGE_KEY: items} if items else {_SPAN_KEY: otel_span})
+
+
+@contextlib.contextmanager
+def has_baggage(items: Mapping[str, object]) -> Iterator[None]:
+    """The current context has these baggage items within."""
+    token = attach(Context({**get_current(), _BAGGAGE_KEY: items}))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, RuntimeError):
+            detach(token)

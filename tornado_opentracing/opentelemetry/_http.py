@@ -95,15 +95,33 @@ class RequestDescription(Description):
             del found["url.path"]
             _attributes.put_url(found, _attributes.text(uri))
         found.update(_server_at(scheme, host) if len(host) < _LONG else _server(scheme, host))
-        _put_peer(found, request)
+        try:
+            address = request.connection.context.address  # type: ignore[union-attr]
+        except AttributeError:  # somebody's own connection
+            address = None
+        ip = request.remote_ip
+        if isinstance(address, tuple):
+            found["network.peer.address"] = peer = address[0]
+            found["network.peer.port"] = port = address[1]
+            if peer == ip:
+                found["client.port"] = port
+        if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
+            found["client.address"] = ip
         if version[:5] == "HTTP/":
             found["network.protocol.version"] = version[5:]
-        user_agent = request.headers.get("User-Agent")
-        if user_agent is not None:
+        # Not get(), which does as much again to find out how the name is spelt.
+        user_agents = request.headers._as_list.get("User-Agent")
+        if user_agents is not None:
+            user_agent = ",".join(user_agents)
             found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
         route = routes.route_of(request)
         if route is not None:
             found["http.route"] = route if route.isascii() else _attributes.text(route)
+        if options.traced_request_headers or self._attribute_names or self._is_dup:
+            self._put_asked_for(found, request, options)
+        return found
+
+    def _put_asked_for(self, found: dict[str, Any], request: HTTPServerRequest, options: Options) -> None:
         if options.traced_request_headers:
             names = options.traced_request_headers
             _put_tags(found, header_tags(REQUEST_HEADER, request.headers, names, options), self.kind)
@@ -111,14 +129,17 @@ class RequestDescription(Description):
             _put_tags(found, attribute_tags(request, self._attribute_names, options), self.kind)
         if self._is_dup:
             _put_old(found, self._tags, self.kind)
-        return found
 
 
 def request_name(request: HTTPServerRequest) -> str:
     """Method and route, as far as they are known."""
-    method = request.method if request.method in _attributes.METHODS else "HTTP"
-    route = routes.route_of(request)
-    return method if route is None else f"{method} {_attributes.text(route)}"
+    method = request.method
+    return _name(method if method in _attributes.METHODS else "HTTP", getattr(request, routes.PATTERN, None))
+
+
+@functools.lru_cache(maxsize=4096)
+def _name(method: str, pattern: str | None) -> str:
+    return method if pattern is None else f"{method} {_attributes.text(routes.template(pattern))}"
 
 
 class FetchDescription(Description):
@@ -168,23 +189,6 @@ def _put_method(found: dict[str, Any], method: Any) -> None:
     else:
         found["http.request.method"] = "_OTHER"
         found["http.request.method_original"] = _attributes.text(method)
-
-
-def _put_peer(found: dict[str, Any], request: HTTPServerRequest) -> None:
-    """Who is at the other end of the connection, and which client that is or speaks for."""
-    try:
-        address = request.connection.context.address  # type: ignore[union-attr]
-    except AttributeError:  # somebody's own connection
-        address = None
-    ip = request.remote_ip
-    if isinstance(address, tuple):
-        peer, port = address[:2]
-        found["network.peer.address"] = peer
-        found["network.peer.port"] = port
-        if peer == ip:
-            found["client.port"] = port
-    if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
-        found["client.address"] = ip
 
 
 def _server_of(url: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _new = object.__new__
 _NOTHING: Any = BoundedList(0)
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _LARGEST_TRACE_ID, _LARGEST_SPAN_ID = 2**128 - 1, 2**64 - 1
 
 
@@ -212,8 +213,9 @@ def _same(ours: SpanContext, theirs: SpanContext) -> bool:
 def _described(value: Any) -> Any:
     """What can be compared of a span, down to the values that it keeps."""
     if isinstance(value, (ReadableSpan, BoundedAttributes, BoundedList, Event, trace.Link, trace.Status)):
-        found = {name: _described(field) for name, field in vars(value).items()}
-        return {name: field for name, field in found.items() if "lock" not in name}
+        return {name: _described(field) for name, field in vars(value).items()}
+    if isinstance(value, _LOCKS):
+        return type(value)
     if isinstance(value, (list, tuple)) or type(value).__name__ == "deque":
         return [_described(item) for item in value]
     return value

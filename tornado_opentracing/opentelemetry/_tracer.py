@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from opentracing import ReferenceType
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes, _carriers
-from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext, carrying, get_current
+from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext, carrying, get_current, has_baggage
 from tornado_opentracing.opentelemetry._described import Tags
 from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
@@ -23,11 +24,12 @@ from tornado_opentracing.opentelemetry._span import Span
 from tornado_opentracing.opentelemetry._starting import starter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Callable, Iterable, MutableMapping
+    from contextlib import AbstractContextManager
 
     from opentracing import Reference, Scope
     from tornado.httpclient import HTTPRequest
-    from tornado.httputil import HTTPHeaders, HTTPServerRequest
+    from tornado.httputil import HTTPServerRequest
 
     from tornado_opentracing._settings.options import Options
     from tornado_opentracing.opentelemetry._described import Described
@@ -147,9 +149,13 @@ class Tracer(opentracing.Tracer):
         """
         _carriers.inject(self._current()[0] if span_context is None else _parent(span_context)[0], format, carrier)
 
-    def extract_headers(self, headers: HTTPHeaders) -> SpanContext | None:
-        """What :meth:`extract` finds in a request's headers; where that is nothing, no carrier is made."""
-        return _carriers.extract_headers(headers)
+    #: What :meth:`extract` finds in a request's headers; where that is nothing, no carrier is made.
+    extract_headers = staticmethod(_carriers.extract_headers)
+
+    def kept_beside(self) -> Callable[[], AbstractContextManager[object]] | None:
+        """The current baggage, as what has it in another context; ``None`` where there is none."""
+        items = self._current()[1]
+        return functools.partial(has_baggage, items) if items else None
 
     def inject_headers(self, span: Span, headers: MutableMapping[str, str]) -> bool:
         """Do what :meth:`inject` does for a request's headers; ``False`` where more than a trace's id is to be told."""
