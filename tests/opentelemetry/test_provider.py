@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from tornado_opentracing.opentelemetry import create_tracer
 
 AS_THE_ENVIRONMENT_SAYS = """
 from opentelemetry import trace
@@ -46,14 +50,59 @@ def test_nothing_is_exported_where_the_environment_says_so(environment: dict[str
 
 
 @pytest.mark.parametrize(
-    "environment",
-    [{"OTEL_TRACES_EXPORTER": "pigeon"}, {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}],
-    ids=["name", "protocol"],
+    ("environment", "complaint"),
+    [
+        (
+            {"OTEL_TRACES_EXPORTER": "pigeon"},
+            "OTEL_TRACES_EXPORTER names the exporter 'pigeon', which is not installed; there are console, otlp",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "OTEL_TRACES_EXPORTER names the exporter 'otlp', and OTEL_EXPORTER_OTLP_PROTOCOL its protocol 'grpc', "
+            "which is not installed; to get it: pip install opentelemetry-exporter-otlp-proto-grpc",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL its protocol 'http/json', which is not installed; to get it: pip "
+            "install opentelemetry-exporter-otlp-json-http",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier pigeon"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL must be one of http/protobuf, grpc, http/json, not 'carrier pigeon'",
+        ),
+        (
+            {"OTEL_TRACES_EXPORTER": "zipkin_json"},
+            "'zipkin_json', which is not installed; to get it: pip install opentelemetry-exporter-zipkin-json",
+        ),
+    ],
+    ids=["name", "protocol", "protocol of traces", "no protocol", "another of OpenTelemetry's"],
 )
-def test_an_exporter_that_is_not_installed_is_said_so_at_once(environment: dict[str, str]) -> None:
+def test_an_exporter_that_is_not_installed_is_said_so_at_once_and_which_package_has_it(
+    environment: dict[str, str], complaint: str
+) -> None:
     result = run(**environment)
     assert result.returncode == 1
-    assert "ValueError: OTEL_TRACES_EXPORTER names the exporter '" in result.stderr
+    assert "ValueError: " in result.stderr
+    assert complaint in result.stderr
+
+
+@pytest.mark.parametrize("given", ["shop", TracerProvider, 7], ids=["a name", "the class", "a number"])
+def test_what_is_no_provider_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"tracer_provider must be a TracerProvider .*OTEL_SERVICE_NAME"):
+        create_tracer(given)
+
+
+def test_without_the_extra_the_error_says_how_to_get_it() -> None:
+    program = """
+import sys
+sys.modules["opentelemetry"] = None
+try:
+    import tornado_opentracing.opentelemetry
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert result.stdout.endswith("needs opentelemetry: pip install 'tornado-opentracing[opentelemetry]'\n")
 
 
 def test_a_provider_that_the_application_has_set_is_left_in_place() -> None:

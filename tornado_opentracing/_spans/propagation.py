@@ -80,8 +80,8 @@ def refuse(
         if hasattr(context, "unwrap"):
             if not context.unwrap().is_valid:
                 return None, None
-            nothing = sys.modules["opentelemetry.trace"].INVALID_SPAN_CONTEXT
-            return sys.modules["opentelemetry.shim.opentracing_shim"].SpanContextShim(nothing), [follows_from(context)]
+            nothing: Any = type(context)
+            return nothing(sys.modules["opentelemetry.trace"].INVALID_SPAN_CONTEXT), [follows_from(context)]
         carrier: dict[Any, Any] = {}
         tracer.inject(context, Format.HTTP_HEADERS, carrier)
         ids = "; ".join(f"{name}={value}" for name, value in carrier.items() if not is_baggage(name))
@@ -105,10 +105,12 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> dic
     carrier: dict[Any, Any] = {}
     written: dict[str, str] = {}
     try:
-        # A tracer that knows Tornado's headers writes what it knows to be valid itself.
-        write = getattr(tracer, "inject_headers", None)
-        if write is not None and write(span, headers):
-            return
+        # A tracer may write what it knows to be valid itself, where there is nothing that it could replace.
+        write: Any = None if headers else getattr(tracer, "inject_headers", None)
+        if write is not None:
+            written = write(span, headers)
+            if written:
+                return written
         tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
     except Exception:
         report("injecting a span")

@@ -8,16 +8,22 @@ environment variables (``OTEL_SERVICE_NAME``, ``OTEL_EXPORTER_OTLP_ENDPOINT``) a
     from tornado_opentracing.opentelemetry import create_tracer
 
     tornado_opentracing.init_tracing(create_tracer())
-
-A program that forks creates its tracer after the fork, for each process has an exporter of its own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tornado_opentracing.opentelemetry import _environment
-from tornado_opentracing.opentelemetry._tracer import Tracer
+try:
+    from tornado_opentracing.opentelemetry import _ending, _environment
+    from tornado_opentracing.opentelemetry._tracer import Tracer
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "opentelemetry":
+        raise
+    raise ModuleNotFoundError(
+        f"tornado_opentracing.opentelemetry needs {error.name}: pip install 'tornado-opentracing[opentelemetry]'",
+        name=error.name,
+    ) from error
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -28,16 +34,29 @@ __all__ = ["create_tracer"]
 def create_tracer(tracer_provider: TracerProvider | None = None) -> Tracer:
     """An OpenTracing tracer whose spans are OpenTelemetry's.
 
-    It is OpenTelemetry's own OpenTracing shim with what that leaves out. The active span is the same in both:
-    what other instrumentations open in a traced handler are children of the handler's span, and the other way round.
-    Trace headers are read and written with OpenTelemetry's global propagator (``OTEL_PROPAGATORS``), looked up at each
-    use: W3C's ``traceparent``, ``tracestate`` and ``baggage`` unless configured otherwise.
+    The active span is the same in both: what other instrumentations open in a traced handler are children of the
+    handler's span, and the other way round. Spans of requests and fetches follow the stable semantic conventions for
+    HTTP; with ``http/dup`` in ``OTEL_SEMCONV_STABILITY_OPT_IN``, which is read here, attributes have OpenTracing's
+    names as well. Trace headers are read and written with OpenTelemetry's global propagator (``OTEL_PROPAGATORS``),
+    looked up at each use: W3C's ``traceparent``, ``tracestate`` and ``baggage`` unless configured otherwise.
+
+    What waits for its export is exported before ``tornado.autoreload`` replaces the process, for which that waits for
+    at most five seconds.
 
     :param tracer_provider: what makes the spans. Without it, OpenTelemetry's global provider; where the application
         has set none, one is made and set that exports as OpenTelemetry's environment variables say: by default, over
-        OTLP/HTTP. It is shut down, and what is left exported, when the interpreter exits.
-    :raises ValueError: if ``OTEL_TRACES_EXPORTER`` names an exporter that is not installed.
+        OTLP/HTTP, at most 32 spans at once. It is shut down, and what is left exported, when the interpreter exits, and
+        on SIGTERM where that has no handler.
+    :raises TypeError: ``tracer_provider`` is no provider.
+    :raises ValueError: the environment names an exporter, or a protocol, that does not exist or is not installed.
     """
-    provider = tracer_provider or _environment.global_provider()
-    otel_tracer = provider.get_tracer("tornado_opentracing", _environment.version(), _environment.SCHEMA)
+    if tracer_provider is None:
+        tracer_provider = _environment.global_provider()
+    elif isinstance(tracer_provider, type) or not hasattr(tracer_provider, "get_tracer"):
+        raise TypeError(
+            "tracer_provider must be a TracerProvider of OpenTelemetry, such as opentelemetry.sdk.trace."
+            f"TracerProvider(), not {tracer_provider!r}; the service's name is set by OTEL_SERVICE_NAME"
+        )
+    _ending.export_before_reload(tracer_provider)
+    otel_tracer = tracer_provider.get_tracer("tornado_opentracing", _environment.version(), _environment.SCHEMA)
     return Tracer(otel_tracer, _environment.is_dup())

@@ -47,13 +47,13 @@ def inject(context: Context, format: object, carrier: Any) -> None:  # noqa: A00
         raise UnsupportedFormatException
 
 
-def inject_traceparent(context: trace.SpanContext, headers: MutableMapping[str, str]) -> bool:
-    """Write W3C's ``traceparent`` where that is all there is to write; whether it was."""
+def inject_traceparent(context: trace.SpanContext, headers: MutableMapping[str, str]) -> dict[str, str]:
+    """Write W3C's ``traceparent`` where that is all there is to write; return what was written."""
     trace_id, span_id, _, flags, state, is_valid = context
     if state or not is_valid or not _is_w3c(get_global_textmap()):
-        return False
-    headers["traceparent"] = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
-    return True
+        return {}
+    headers["traceparent"] = value = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
+    return {"traceparent": value}
 
 
 def extract_headers(headers: HTTPHeaders) -> SpanContext | None:

@@ -35,7 +35,7 @@ class SpanContext(opentracing.SpanContext):
     """The identity of a span, and the baggage that its children inherit. Immutable."""
 
     def __init__(
-        self, otel_context: trace.SpanContext, baggage: dict[str, Any], carrying: Context | None = None
+        self, otel_context: trace.SpanContext, baggage: dict[str, Any] = NO_ITEMS, carrying: Context | None = None
     ) -> None:
         self._otel_context = otel_context
         self._items = baggage

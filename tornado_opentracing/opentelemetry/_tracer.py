@@ -157,9 +157,9 @@ class Tracer(opentracing.Tracer):
         items = self._current()[1]
         return functools.partial(has_baggage, items) if items else None
 
-    def inject_headers(self, span: Span, headers: MutableMapping[str, str]) -> bool:
-        """Do what :meth:`inject` does for a request's headers; ``False`` where more than a trace's id is to be told."""
-        return not span._items and _carriers.inject_traceparent(span._otel_span.get_span_context(), headers)
+    def inject_headers(self, span: Span, headers: MutableMapping[str, str]) -> dict[str, str]:
+        """Do as :meth:`inject` and return what was written: nothing where there is more than a trace to tell."""
+        return {} if span._items else _carriers.inject_traceparent(span._otel_span.get_span_context(), headers)
 
     def extract(self, format: object, carrier: Any) -> SpanContext | None:  # type: ignore[override]  # noqa: A002
         """The context that a carrier brings, with OpenTelemetry's global propagator; ``None`` where it brings none.
