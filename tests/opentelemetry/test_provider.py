@@ -92,6 +92,11 @@ def test_what_is_no_provider_is_refused_at_once(given: Any) -> None:
         create_tracer(given)
 
 
+def test_opentelemetrys_own_shim_is_not_needed() -> None:
+    result = run("import sys; sys.modules['opentelemetry.shim'] = None", OTEL_TRACES_EXPORTER="console")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_without_the_extra_the_error_says_how_to_get_it() -> None:
     program = """
 import sys

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opentelemetry.trace import SpanKind
+
 from tornado_opentracing.opentelemetry import _attributes
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanKind
+    from collections.abc import Container
+
+#: What is an error to a server is the server's; to a client, all that it did not ask for.
+SERVER_ERRORS, CLIENT_ERRORS = frozenset(range(500, 1000)), frozenset(range(400, 1000))
+_ERROR_STATUSES: dict[SpanKind, Container[int]] = {SpanKind.SERVER: SERVER_ERRORS, SpanKind.CLIENT: CLIENT_ERRORS}
 
 
 class Described(Protocol):
@@ -16,6 +22,10 @@ class Described(Protocol):
     @property
     def kind(self) -> SpanKind:
         """The span's kind."""
+
+    @property
+    def error_statuses(self) -> Container[int]:
+        """Statuses of a response that make the span an error."""
 
     def name(self, operation_name: str) -> str:
         """What the span is called.
@@ -33,6 +43,7 @@ class Tags:
     def __init__(self, given: dict[Any, Any], kind: SpanKind, is_dup: bool) -> None:
         self._given = given
         self.kind = kind
+        self.error_statuses = _ERROR_STATUSES.get(kind, ())
         self._is_dup = is_dup
 
     def name(self, operation_name: str) -> str:

@@ -12,6 +12,7 @@ from opentracing import tags
 
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
+from tornado_opentracing._settings.options import Options
 from tornado_opentracing._spans import routes
 from tornado_opentracing._spans.tags import (
     REQUEST_HEADER,
@@ -21,12 +22,11 @@ from tornado_opentracing._spans.tags import (
     server_tags,
 )
 from tornado_opentracing.opentelemetry import _attributes
+from tornado_opentracing.opentelemetry._described import CLIENT_ERRORS
 
 if TYPE_CHECKING:
     from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
-
-    from tornado_opentracing._settings.options import Options
 
 #: Longer than what is worth to be remembered.
 _LONG = 256
@@ -62,6 +62,11 @@ class RequestDescription(Description):
         self._options = options
         self._attribute_names = attribute_names
         self._is_dup = is_dup
+
+    @property
+    def error_statuses(self) -> frozenset[int]:
+        """Those of the settings, which are the conventions' unless there are others."""
+        return self._options.server_error_statuses
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:
@@ -153,6 +158,12 @@ class FetchDescription(Description):
         self._method = method
         self._options = options
         self._is_dup = is_dup
+
+    @property
+    def error_statuses(self) -> frozenset[int]:
+        """The conventions', unless there are others in the settings."""
+        given = self._options.client_error_statuses
+        return CLIENT_ERRORS if given is Options.client_error_statuses else given
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:

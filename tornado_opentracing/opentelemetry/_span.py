@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Protocol
 
 import opentracing
@@ -22,8 +22,8 @@ class _Tracer(Protocol):
     is_dup: bool
 
 
-# An enumeration's members are slow to look up.
-_CLIENT, _SERVER = SpanKind.CLIENT, SpanKind.SERVER
+# An enumeration's member is slow to look up.
+_CLIENT = SpanKind.CLIENT
 
 
 class Span(opentracing.Span):
@@ -31,14 +31,22 @@ class Span(opentracing.Span):
 
     _context: SpanContext | None
     _tracer: _Tracer
-    _status_code: object = None
+    _status_code: int | None = None
     _has_error = False
     _is_ok = False
 
-    def __init__(self, tracer: _Tracer, otel_span: trace.Span, items: dict[str, Any], kind: SpanKind) -> None:
+    def __init__(
+        self,
+        tracer: _Tracer,
+        otel_span: trace.Span,
+        items: dict[str, Any],
+        kind: SpanKind,
+        error_statuses: Container[int] = (),
+    ) -> None:
         # All that OpenTracing's own sets; the span context is made when somebody asks for it.
         self._tracer, self._context = tracer, None
         self._otel_span, self._items, self._kind = otel_span, items, kind
+        self._error_statuses = error_statuses
 
     @property
     def context(self) -> SpanContext:
@@ -71,7 +79,13 @@ class Span(opentracing.Span):
         otel_span = self._otel_span
         if not otel_span.is_recording():
             return self
-        if key == HTTP_STATUS_CODE and type(value) is int and 100 <= value < 400 and not self._tracer.is_dup:
+        if (
+            key == HTTP_STATUS_CODE
+            and type(value) is int
+            and 100 <= value < 600
+            and value not in self._error_statuses
+            and not self._tracer.is_dup
+        ):
             # As below, for what nearly all are.
             self._status_code = value
             self._put({"http.response.status_code": value})
@@ -134,14 +148,12 @@ class Span(opentracing.Span):
             otel_span.end(int(finish_time * 1e9))
 
     def note_status(self, value: object) -> None:
-        """The span may have failed by the status of its response, which is not the same on both sides."""
-        self._status_code = value
+        """The span may have failed by the status of its response."""
         status = _attributes.status_of(value)
-        if (
-            status is not None
-            and status >= (400 if self._kind is _CLIENT else 500)
-            and self._kind in (_CLIENT, _SERVER)
-        ):
+        if status == _attributes.NO_RESPONSE and self._kind is _CLIENT:
+            return
+        self._status_code = status
+        if status in self._error_statuses:
             self._set_error(True)
 
     def _set_error(self, value: object) -> None:
@@ -152,7 +164,8 @@ class Span(opentracing.Span):
         if not self._has_error:
             self._has_error = True
             self._otel_span.set_status(StatusCode.ERROR)
-            self._put({"error.type": _attributes.text(self._status_code or "_OTHER")})
+            status = self._status_code
+            self._put({"error.type": str(status) if status is not None and status >= 300 else "_OTHER"})
 
     def _put(self, attributes: dict[str, Any]) -> None:
         otel_span = self._otel_span

@@ -114,7 +114,7 @@ class Tracer(opentracing.Tracer):
             described = Tags(given, kind, self.is_dup)
         nanoseconds = None if start_time is None else int(start_time * 1e9)
         otel_span = self._start(operation_name or "", described, context, parent, links, nanoseconds)
-        span = Span(self, otel_span, items, described.kind)
+        span = Span(self, otel_span, items, described.kind, described.error_statuses)
         if status is not None:
             span.note_status(status)
         return span if error is None else span.set_tag(ERROR, error)
