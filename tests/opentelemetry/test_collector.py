@@ -157,7 +157,7 @@ async def test_spans_of_all_processes_arrive_and_belong_together(collector: Coll
     by_id = {each.span.span_id: each for each in arrived}
     parents = {each.span.span_id: by_id.get(each.span.parent_span_id) for each in arrived}
 
-    cocoa = next(each for each in arrived if each.name == "Discount" and each.span.status.code)
+    cocoa = next(each for each in arrived if each.name == "GET /discount/{0}" and each.span.status.code)
     trace = [each for each in arrived if each.span.trace_id == cocoa.span.trace_id]
     edges = [
         (f"{parent.service}: {parent.name}" if parent else None, f"{each.service}: {each.name}")
@@ -167,14 +167,14 @@ async def test_spans_of_all_processes_arrive_and_belong_together(collector: Coll
     assert sorted(edges, key=str) == sorted(
         [
             (None, "browser: GET"),
-            ("browser: GET", "shop: Page"),
-            *[("shop: Page", "shop: GET")] * 3,
-            ("shop: GET", "stock: Stock"),
-            ("shop: GET", "prices: Price"),
-            ("shop: GET", "prices: Discount"),
-            ("prices: Price", "prices: GET"),
-            ("prices: GET", "stock: Stock"),
-            *[("stock: Stock", "stock: reorder cocoa")] * 2,
+            ("browser: GET", "shop: GET /{0}"),
+            *[("shop: GET /{0}", "shop: GET")] * 3,
+            ("shop: GET", "stock: GET /stock/{0}"),
+            ("shop: GET", "prices: GET /price/{0}"),
+            ("shop: GET", "prices: GET /discount/{0}"),
+            ("prices: GET /price/{0}", "prices: GET"),
+            ("prices: GET", "stock: GET /stock/{0}"),
+            *[("stock: GET /stock/{0}", "stock: reorder cocoa")] * 2,
         ],
         key=str,
     )

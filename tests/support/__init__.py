@@ -153,6 +153,7 @@ class BridgeRecorder(ShimRecorder):
         super().__init__()
         self._names: dict[int, tuple[str, str]] = {}
         self._unanswered: set[int] = set()
+        self._called_errors: set[int] = set()
         start_span = self.tracer.start_span
 
         def noting(operation_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -168,6 +169,8 @@ class BridgeRecorder(ShimRecorder):
     def _set_tag(self, span: Any, set_tag: Any, key: str, value: Any) -> Any:
         if (key, value) == (tags.HTTP_STATUS_CODE, 599):
             self._unanswered.add(span.context.span_id)
+        if key == tags.ERROR:
+            self._called_errors.add(span.context.span_id)
         return set_tag(key, value)
 
     def _recorded(self, span: ReadableSpan) -> Recorded:
@@ -176,6 +179,13 @@ class BridgeRecorder(ShimRecorder):
         if span.name == called:
             recorded.name = operation_name
         _translate_back(recorded.tags, span)
+        # To be answered with 400 to 499, or with one redirect too many, is an error in OpenTelemetry only.
+        if (
+            recorded.kind == "client"
+            and 300 <= (recorded.status or 0) < 500
+            and (recorded.span_id not in self._called_errors or (recorded.status or 0) < 400)
+        ):
+            recorded.tags.pop(tags.ERROR, None)
         if recorded.span_id in self._unanswered:
             recorded.tags[tags.HTTP_STATUS_CODE] = 599
         for event, fields in zip(span.events, recorded.logs, strict=True):
@@ -209,8 +219,7 @@ def _translate_back(found: dict[str, Any], span: ReadableSpan) -> None:
     status = found.get("http.response.status_code")
     if status is not None:
         found[tags.HTTP_STATUS_CODE] = status
-    # To be answered with 400 to 499, or with one redirect too many, is no error in OpenTracing.
-    if span.status.status_code is StatusCode.ERROR and not (is_client and status and 300 <= status < 500):
+    if span.status.status_code is StatusCode.ERROR:
         found[tags.ERROR] = True
 
 
