@@ -19,6 +19,7 @@ from tornado_opentracing import _redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType, FrameType
 
     from opentracing import Span
 
@@ -145,8 +146,52 @@ def _traceback_of(error: BaseException) -> traceback.TracebackException:
     # Only with it do these tell which name was meant.
     named = error.__traceback__ if isinstance(error, (NameError, AttributeError)) else None
     formatted = traceback.TracebackException(type(error), error, named, compact=True)
-    formatted.stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__))
+    formatted.stack = _Stack(traceback.walk_tb(error.__traceback__))
     return formatted
+
+
+class _Stack(traceback.StackSummary):
+    """The frames of a traceback: how one is shown is found out once for each place in the program.
+
+    To look up its line again each time takes longer than all the rest that is done for a request.
+    """
+
+    # A frame that was shown so often in a row is only counted.
+    _MOST_REPEATED = 3
+
+    def __init__(self, frames: Iterator[tuple[FrameType, int]]) -> None:
+        super().__init__()
+        self._frames = frames
+
+    def format(self, **_how: object) -> list[str]:
+        lines: list[str] = []
+        last, times = "", 0
+        for frame, number in self._frames:
+            line = _shown.get((frame.f_code, number)) or _show(frame, number)
+            if line != last:
+                lines += _repeated(times - self._MOST_REPEATED)
+                last, times = line, 0
+            times += 1
+            if times <= self._MOST_REPEATED:
+                lines.append(line)
+        return lines + _repeated(times - self._MOST_REPEATED)
+
+
+_shown: dict[tuple[CodeType, int], str] = {}
+_MOST_SHOWN = 4096
+
+
+def _show(frame: FrameType, number: int) -> str:
+    code = frame.f_code
+    shown = "".join(traceback.StackSummary.extract(iter([(frame, number)])).format())
+    if len(_shown) >= _MOST_SHOWN:
+        _shown.clear()
+    _shown[code, number] = shown
+    return shown
+
+
+def _repeated(times: int) -> list[str]:
+    return [f"  [Previous line repeated {times} more time{'s' if times > 1 else ''}]\n"] if times > 0 else []
 
 
 def _exceptions_in(formatted: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from opentracing import Span as NoopSpan
 from opentracing import logs, tags
 
 from tornado_opentracing import _redaction, scope_manager
@@ -197,7 +198,10 @@ def set_tags(span: Span, values: dict[str, Any]) -> None:
 
 
 def log_error(span: Span, error: BaseException, options: Options) -> None:
-    """Log an exception on a span, with OpenTracing's standard fields."""
+    """Log an exception on a span that keeps it, with OpenTracing's standard fields."""
+    is_recording = getattr(span, "is_recording", None)
+    if type(span) is NoopSpan or (is_recording is not None and is_recording() is False):
+        return
     names = options.redacted_query_params
     fields = {
         logs.EVENT: tags.ERROR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ KINDS = {
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 #: The status that Tornado's client gives where there was no response.
 NO_RESPONSE = 599
+_OF_EXCEPTIONS = frozenset({logs.EVENT, logs.ERROR_OBJECT, logs.ERROR_KIND, logs.MESSAGE, logs.STACK})
 _HEADERS = ("http.request.header.", "http.response.header.")
 _LARGEST_INT = 2**63
 
@@ -57,26 +58,30 @@ def of_tags(pairs: Mapping[Any, Any], kind: SpanKind, is_dup: bool) -> dict[str,
 
 def of_log(fields: Mapping[Any, Any]) -> tuple[str, dict[str, Any]]:
     """A log's fields as the name and the attributes of an event; an error's as OpenTelemetry records an exception."""
-    left = dict(fields)
-    name = text(left.get(logs.EVENT, "log"))
-    if name == tags.ERROR or logs.ERROR_OBJECT in left:
-        name = EXCEPTION
-        left = _exception(left)
-    return name, {key: convert(value) for key, value in zip(map(text, left), left.values(), strict=True) if key}
+    event = text(fields.get(logs.EVENT, "log"))
+    found: dict[str, Any] = {}
+    taken: Collection[str] = ()
+    if event == tags.ERROR or logs.ERROR_OBJECT in fields:
+        event, taken = EXCEPTION, _OF_EXCEPTIONS
+        _put_exception(found, fields)
+    for name, value in fields.items():
+        if name not in taken and (key := text(name)):
+            found[key] = convert(value)
+    return event, found
 
 
-def _exception(fields: dict[Any, Any]) -> dict[Any, Any]:
-    fields.pop(logs.EVENT, None)
-    error = fields.pop(logs.ERROR_OBJECT, None)
-    kind, message, stack = (fields.pop(name, None) for name in (logs.ERROR_KIND, logs.MESSAGE, logs.STACK))
+def _put_exception(found: dict[str, Any], fields: Mapping[Any, Any]) -> None:
+    kind, message, stack = fields.get(logs.ERROR_KIND), fields.get(logs.MESSAGE), fields.get(logs.STACK)
+    error = fields.get(logs.ERROR_OBJECT)
     if isinstance(error, BaseException):
         kind = type(error)
         message = error if message is None else message
         stack = stack if isinstance(stack, str) else format_exception(error)
     if isinstance(kind, type):
         kind = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    found = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}
-    return {**{name: text(value) for name, value in found.items() if value is not None}, **fields}
+    for name, value in (("type", kind), ("message", message), ("stacktrace", stack)):
+        if value is not None:
+            found[f"exception.{name}"] = text(value)
 
 
 def convert(value: Any) -> Any:

@@ -15,6 +15,7 @@ from opentelemetry.propagate import get_global_textmap
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import DefaultGetter, TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from opentracing import Format, SpanContextCorruptedException, UnsupportedFormatException
 
 from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext
@@ -50,7 +51,7 @@ def inject(context: Context, format: object, carrier: Any) -> None:  # noqa: A00
 def inject_traceparent(context: trace.SpanContext, headers: MutableMapping[str, str]) -> dict[str, str]:
     """Write W3C's ``traceparent`` where that is all there is to write; return what was written."""
     trace_id, span_id, _, flags, state, is_valid = context
-    if state or not is_valid or not _is_w3c(get_global_textmap()):
+    if (state is not DEFAULT_TRACE_STATE and state) or not is_valid or not _is_w3c(get_global_textmap()):
         return {}
     headers["traceparent"] = value = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
     return {"traceparent": value}

@@ -62,11 +62,7 @@ class RequestDescription(Description):
         self._options = options
         self._attribute_names = attribute_names
         self._is_dup = is_dup
-
-    @property
-    def error_statuses(self) -> frozenset[int]:
-        """Those of the settings, which are the conventions' unless there are others."""
-        return self._options.server_error_statuses
+        self.error_statuses = options.server_error_statuses
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:
@@ -80,50 +76,49 @@ class RequestDescription(Description):
 
     def attributes(self) -> dict[str, Any]:
         """What the conventions require and recommend of a server span, and what the application has asked for."""
+        found: dict[str, Any] = {}
+        request, options = self._request, self._options
         try:
-            return self._describe(self._request, self._options)
+            uri = _redaction.redact_url(request.uri or "", options.redacted_query_params)
+            scheme, host, version = request.protocol, request.host, request.version
+            method = request.method
+            # What nearly all have, at once: one by one costs twice as much.
+            found = {"http.request.method": method, "url.scheme": scheme, "url.path": uri}
+            if method not in _attributes.METHODS:
+                _put_method(found, method)
+            if uri[:1] != "/":  # the whole URL, which an HTTP proxy is asked for
+                host = _netloc(uri) or host
+            if "?" in uri or "#" in uri or uri[:1] != "/" or uri[:2] == "//" or not uri.isascii():
+                del found["url.path"]
+                _attributes.put_url(found, _attributes.text(uri))
+            found.update(_server_at(scheme, host) if len(host) < _LONG else _server(scheme, host))
+            try:
+                address = request.connection.context.address  # type: ignore[union-attr]
+            except AttributeError:  # somebody's own connection
+                address = None
+            ip = request.remote_ip
+            if isinstance(address, tuple):
+                found["network.peer.address"] = peer = address[0]
+                found["network.peer.port"] = port = address[1]
+                if peer == ip:
+                    found["client.port"] = port
+            if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
+                found["client.address"] = ip
+            if version[:5] == "HTTP/":
+                found["network.protocol.version"] = version[5:]
+            # Not get(), which does as much again to find out how the name is spelt.
+            user_agents = request.headers._as_list.get("User-Agent")
+            if user_agents is not None:
+                user_agent = ",".join(user_agents)
+                found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
+            pattern = getattr(request, routes.PATTERN, None)
+            if pattern is not None:
+                route = routes.template(pattern)
+                found["http.route"] = route if route.isascii() else _attributes.text(route)
+            if options.traced_request_headers or self._attribute_names or self._is_dup:
+                self._put_asked_for(found, request, options)
         except Exception:
             report("describing a request")
-            return {}
-
-    def _describe(self, request: HTTPServerRequest, options: Options) -> dict[str, Any]:
-        uri = _redaction.redact_url(request.uri or "", options.redacted_query_params)
-        scheme, host, version = request.protocol, request.host, request.version
-        method = request.method
-        # What nearly all have, at once: one by one costs twice as much.
-        found: dict[str, Any] = {"http.request.method": method, "url.scheme": scheme, "url.path": uri}
-        if method not in _attributes.METHODS:
-            _put_method(found, method)
-        if uri[:1] != "/":  # the whole URL, which an HTTP proxy is asked for
-            host = _netloc(uri) or host
-        if "?" in uri or "#" in uri or uri[:1] != "/" or uri[:2] == "//" or not uri.isascii():
-            del found["url.path"]
-            _attributes.put_url(found, _attributes.text(uri))
-        found.update(_server_at(scheme, host) if len(host) < _LONG else _server(scheme, host))
-        try:
-            address = request.connection.context.address  # type: ignore[union-attr]
-        except AttributeError:  # somebody's own connection
-            address = None
-        ip = request.remote_ip
-        if isinstance(address, tuple):
-            found["network.peer.address"] = peer = address[0]
-            found["network.peer.port"] = port = address[1]
-            if peer == ip:
-                found["client.port"] = port
-        if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
-            found["client.address"] = ip
-        if version[:5] == "HTTP/":
-            found["network.protocol.version"] = version[5:]
-        # Not get(), which does as much again to find out how the name is spelt.
-        user_agents = request.headers._as_list.get("User-Agent")
-        if user_agents is not None:
-            user_agent = ",".join(user_agents)
-            found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
-        route = routes.route_of(request)
-        if route is not None:
-            found["http.route"] = route if route.isascii() else _attributes.text(route)
-        if options.traced_request_headers or self._attribute_names or self._is_dup:
-            self._put_asked_for(found, request, options)
         return found
 
     def _put_asked_for(self, found: dict[str, Any], request: HTTPServerRequest, options: Options) -> None:
@@ -158,12 +153,9 @@ class FetchDescription(Description):
         self._method = method
         self._options = options
         self._is_dup = is_dup
-
-    @property
-    def error_statuses(self) -> frozenset[int]:
-        """The conventions', unless there are others in the settings."""
-        given = self._options.client_error_statuses
-        return CLIENT_ERRORS if given is Options.client_error_statuses else given
+        given = options.client_error_statuses
+        # The conventions', unless there are others in the settings.
+        self.error_statuses = CLIENT_ERRORS if given is Options.client_error_statuses else given
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:

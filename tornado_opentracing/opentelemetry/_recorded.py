@@ -7,7 +7,9 @@ field by field.
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,23 @@ def identity(trace_id: int, span_id: int, flags: TraceFlags, state: TraceState |
     return SpanContext(trace_id, span_id, False, flags, state)
 
 
+@functools.lru_cache(maxsize=16)
+def _model(most: int | None, immutable: bool) -> tuple[dict[str, Any], Callable[[], Any]]:
+    """What the SDK's dict of attributes comes to, and how its lock is made."""
+    fields = vars(BoundedAttributes(most, None, immutable, None))
+    return fields, threading.Lock if isinstance(fields["_lock"], type(threading.Lock())) else threading.RLock
+
+
+def _holding(attributes: dict[str, Any], model: tuple[dict[str, Any], Callable[[], Any]]) -> BoundedAttributes:
+    """The SDK's dict of these attributes, which are known to be valid and not too many."""
+    fields, new_lock = model
+    held = _new(BoundedAttributes)
+    held.__dict__ = fields = fields.copy()
+    fields["_dict"] = attributes
+    fields["_lock"] = new_lock()
+    return held
+
+
 class RecordedSpan(SdkSpan):
     """A span of the SDK whose lists are made when something is put in."""
 
@@ -58,6 +77,15 @@ class RecordedSpan(SdkSpan):
                 values.update(attributes)
                 return
         self.set_attributes(attributes)
+
+    def put_event(self, name: str, attributes: dict[str, Any], timestamp: int | None) -> None:
+        """Add an event whose attributes are known to be what the SDK can hold."""
+        limits: SpanLimits = self._limits
+        most = limits.max_event_attributes
+        if limits.max_attribute_length is None and (most is None or len(attributes) <= most):
+            self._add_event(Event(name, _holding(attributes, _model(most, True)), timestamp))
+        else:
+            self.add_event(name, attributes, timestamp)
 
     def _add_event(self, event: Any) -> None:
         with self._lock:
@@ -100,6 +128,7 @@ class Recorder:
         self._tracer = tracer
         limits: SpanLimits = tracer._span_limits
         self._most, self._longest = limits.max_span_attributes, limits.max_span_attribute_length
+        self._held = _model(self._most, False)
         model = RecordedSpan(
             "",
             trace.INVALID_SPAN_CONTEXT,
@@ -114,11 +143,6 @@ class Recorder:
         metrics = getattr(tracer, "_tracer_metrics", None)
         if metrics is not None:
             self._model["_record_end_metrics"] = metrics.start_span(None, Decision.DROP)
-        attributes: Any = model._attributes
-        self._attributes = dict(vars(attributes))
-        self._new_lock: Any = (
-            threading.Lock if isinstance(attributes._lock, type(threading.Lock())) else threading.RLock
-        )
 
     def start(  # noqa: PLR0917 - keywords cost more
         self,
@@ -136,10 +160,7 @@ class Recorder:
         :param attributes: what it has already; where they are known to be valid, the span keeps the dict itself.
         """
         if are_valid and self._longest is None and (self._most is None or len(attributes) <= self._most):
-            held = _new(BoundedAttributes)
-            held.__dict__ = fields = self._attributes.copy()
-            fields["_dict"] = attributes
-            fields["_lock"] = self._new_lock()
+            held = _holding(attributes, self._held)
         else:
             held = BoundedAttributes(self._most, attributes, immutable=False, max_value_len=self._longest)
         span = _new(RecordedSpan)
@@ -192,7 +213,7 @@ def agrees() -> bool:
             seen.on_start(span, context)
             span.set_attributes({"g": True})
             for name in "xyz":
-                span.add_event(name, {"h": 1}, 2)
+                (span.put_event if span is ours else span.add_event)(name, {"h": 1}, 2)
             span.add_link(theirs.get_span_context(), {"i": 1})
             span.set_status(trace.StatusCode.ERROR, "no")
             span.update_name("done")

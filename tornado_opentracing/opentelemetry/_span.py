@@ -88,7 +88,10 @@ class Span(opentracing.Span):
         ):
             # As below, for what nearly all are.
             self._status_code = value
-            self._put({"http.response.status_code": value})
+            if type(otel_span) is RecordedSpan:
+                otel_span.put({"http.response.status_code": value})
+            else:
+                otel_span.set_attribute("http.response.status_code", value)
             return self
         if key == ERROR:
             self._set_error(value)
@@ -105,14 +108,19 @@ class Span(opentracing.Span):
         :param key_values: the fields; ``event`` is the event's name.
         :param timestamp: when it happened, in seconds since the epoch; now if it is ``None``.
         """
-        if not self._otel_span.is_recording():
+        otel_span = self._otel_span
+        if not otel_span.is_recording():
             return self
         name, attributes = _attributes.of_log(key_values or {})
         if name == _attributes.EXCEPTION:
             self._has_error, self._is_ok = True, False
-            self._otel_span.set_status(Status(StatusCode.ERROR, attributes.get("exception.message")))
+            otel_span.set_status(Status(StatusCode.ERROR, attributes.get("exception.message")))
             self._put({"error.type": attributes.get("exception.type", "_OTHER")})
-        self._otel_span.add_event(name, attributes, None if timestamp is None else int(timestamp * 1e9))
+        nanoseconds = None if timestamp is None else int(timestamp * 1e9)
+        if type(otel_span) is RecordedSpan:
+            otel_span.put_event(name, attributes, nanoseconds)
+        else:
+            otel_span.add_event(name, attributes, nanoseconds)
         return self
 
     def set_baggage_item(self, key: str, value: str) -> Span:

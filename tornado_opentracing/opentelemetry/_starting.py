@@ -21,6 +21,7 @@ from tornado_opentracing.opentelemetry._recorded import Recorder, agrees, identi
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Link
 
     from tornado_opentracing.opentelemetry._described import Described
@@ -92,6 +93,8 @@ class Directly:
         self._is_enabled: Callable[[], bool] | None = getattr(tracer, "_is_enabled", None)
         self._sampler: Sampler = tracer.sampler
         self._decide = decider(tracer.sampler)
+        self._ids = tracer.id_generator
+        self._random = _random_flag(tracer.id_generator)
 
     def start(  # noqa: PLR0917 - keywords cost more
         self,
@@ -109,7 +112,9 @@ class Directly:
         ids = tracer.id_generator
         if parent is None:
             trace_id, state = ids.generate_trace_id(), None
-            flags = _RANDOM if _RANDOM and ids.is_trace_id_random() else 0
+            if ids is not self._ids:
+                self._ids, self._random = ids, _random_flag(ids)
+            flags = self._random
         else:
             trace_id, _, _, flags, state, _ = parent
             flags &= _RANDOM
@@ -133,6 +138,10 @@ class Directly:
     def _ask(self, operation_name: str, described: Described, context: Context, trace_id: int) -> SamplingResult:
         name, attributes = described.name(operation_name), described.attributes()
         return self._tracer.sampler.should_sample(context, trace_id, name, described.kind, attributes, ())
+
+
+def _random_flag(ids: IdGenerator) -> int:
+    return _RANDOM if _RANDOM and ids.is_trace_id_random() else 0
 
 
 def decider(sampler: Any) -> Decide | None:

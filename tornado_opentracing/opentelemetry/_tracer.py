@@ -12,6 +12,7 @@ from opentelemetry import context as otel
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation import _SPAN_KEY
 from opentracing import ReferenceType
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 # An enumeration's members are slow to look up.
 _INTERNAL = SpanKind.INTERNAL
 _REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
+#: Where a span context, which is a tuple, has what its property of that name says.
+_IS_VALID = 5
 #: In which there is neither a span nor baggage.
 _NOWHERE = Context()
 
@@ -98,9 +101,11 @@ class Tracer(opentracing.Tracer):
         context, items = _NOWHERE, NO_ITEMS
         if child_of is not None or not ignore_active_span:
             context, items = self._current() if child_of is None else _parent(child_of)
-            parent = trace.get_current_span(context).get_span_context()
-            if not parent.is_valid:
-                parent = None
+            above: Any = context.get(_SPAN_KEY)
+            if above is not None:
+                parent = above.get_span_context()
+                if not parent[_IS_VALID]:
+                    parent = None
         error = status = None
         described: Described
         if isinstance(tags, (RequestDescription, FetchDescription)):
