@@ -19,7 +19,9 @@ from typing import Any
 from opentracing import Scope, ScopeManager, Span
 
 from tornado_opentracing._scopes import within
-from tornado_opentracing._scopes.scope import ContextVarsScope, Cut
+from tornado_opentracing._scopes.cut import Cut
+from tornado_opentracing._scopes.layer import Layer, counting
+from tornado_opentracing._scopes.scope import ContextVarsScope
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
@@ -44,7 +46,7 @@ class ContextVarsScopeManager(ScopeManager):
 
     def __init__(self) -> None:
         super().__init__()
-        self._top: ContextVar[ContextVarsScope | None] = ContextVar("tornado_opentracing.scope", default=None)
+        self._top: ContextVar[Layer | None] = ContextVar("tornado_opentracing.scope", default=None)
         with _managers_lock:
             _managers.add(self)
 
@@ -62,24 +64,31 @@ class ContextVarsScopeManager(ScopeManager):
     def active(self) -> Scope | None:
         """The scope that is active in the current context, or ``None``."""
         scope = self._top.get()
-        if scope is not None and scope.closed:
-            scope = self._settle()
+        if scope is not None and scope._state:
+            scope = counting(scope)
         return None if scope is None or scope.is_cut else scope
 
-    def _settle(self) -> ContextVarsScope | None:
-        """Tidy away the scopes on top that were closed in another context; return what is then on top."""
-        scope = self._top.get()
-        while scope is not None and scope.closed:
-            if scope.restore():
-                scope = self._top.get()
-                continue
-            if scope.left_elsewhere:
-                # Inherited here, and nobody can tell whether before or after it was closed: it is active nowhere.
-                scope = None if scope.is_cut else scope._below
-                self._top.set(scope)
-                continue
-            break
-        return scope
+    def _own_top(self) -> Layer | None:
+        return self._top.get()
+
+    def _renewed(self, token: Any) -> object | None:
+        top = self._top.get()
+        try:
+            self._top.reset(token)
+        except (ValueError, RuntimeError):
+            return None
+        # A token keeps what there was before: let it be nothing.
+        self._top.set(None)
+        return self._top.set(top)
+
+    def _undo(self, token: Any) -> None:
+        self._top.set(None if token.old_value is token.MISSING else token.old_value)
+
+    def _go_back(self, scope: Layer | None) -> None:
+        self._top.set(scope)
+
+    def _leave_behind(self, token: Any) -> None:
+        pass
 
 
 class _Set:
@@ -139,18 +148,66 @@ def clearing(manager: ScopeManager) -> Callable[[], None] | None:
     if not isinstance(manager, ContextVarsScopeManager):
         nothing_active(manager).__enter__()
         return None
-    cut = Cut(manager)
-    # It is never exited: what is below must not wait for it, nor be kept by who inherits it.
-    cut._below = cut._token = None
+    Cut(manager).stay()
     if type(manager) is not ContextVarsScopeManager:
         return None
     top = manager._top
+    cut = top.get()
 
     def clear() -> None:
         if top.get() is not cut:
+            Cut(manager).stay()
             top.set(cut)
 
     return clear
+
+
+class _Cuts:
+    """What one :func:`no_parent_scope` does to each scope manager, and the one around it."""
+
+    def __init__(self) -> None:
+        self._is_left = False
+        self._around = _innermost.get()
+        while self._around is not None and self._around._is_left:
+            self._around = self._around._around
+        with contextlib.ExitStack() as entered:
+            entered.enter_context(within.NoRequestActive())
+            with _managers_lock:
+                managers = list(_managers)
+            otel = sys.modules.get("opentelemetry.context") if "opentelemetry.trace" in sys.modules else None
+            before = None if otel is None else otel.get_current()
+            made: set[object] = set()
+            for manager in managers:
+                # Several may keep their scopes in one place, which is OpenTelemetry's context.
+                if manager._own_top() not in made:
+                    made.add(entered.enter_context(nothing_active(manager)))
+            # Only where the application has imported them: each keeps one variable for the whole process.
+            theirs = sys.modules.get("opentracing.scope_managers.contextvars")
+            if theirs is not None:
+                entered.enter_context(_Set(theirs._SCOPE, None))
+            if otel is not None and otel.get_current() is before:
+                entered.enter_context(_OpenTelemetryCleared())
+            self._entered = entered.pop_all()
+        _innermost.set(self)
+
+    def leave(self) -> None:
+        """Undo it, as soon as those within are left: what they found is what this one has made."""
+        self._is_left = True
+        innermost = cuts = _innermost.get()
+        while cuts is not None and cuts is not self:
+            cuts = cuts._around
+        if cuts is None:
+            # In a context that knows nothing of it, nor of anything within.
+            self._entered.close()
+            return
+        while innermost is not None and innermost._is_left:
+            innermost._entered.close()
+            # What a task inherited of it need not keep what was around it.
+            innermost._around, innermost = None, innermost._around
+        _innermost.set(innermost)
+
+
+_innermost: ContextVar[_Cuts | None] = ContextVar("tornado_opentracing.no_parent_scope", default=None)
 
 
 @contextlib.contextmanager
@@ -167,16 +224,8 @@ def no_parent_scope() -> Iterator[None]:
         with no_parent_scope():
             asyncio.create_task(worker())
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(within.NoRequestActive())
-        with _managers_lock:
-            managers = list(_managers)
-        for manager in managers:
-            stack.enter_context(nothing_active(manager))
-        # Only where the application has imported them: each keeps one variable for the whole process.
-        theirs = sys.modules.get("opentracing.scope_managers.contextvars")
-        if theirs is not None:
-            stack.enter_context(_Set(theirs._SCOPE, None))
-        if "opentelemetry.trace" in sys.modules:
-            stack.enter_context(_OpenTelemetryCleared())
+    cuts = _Cuts()
+    try:
         yield
+    finally:
+        cuts.leave()

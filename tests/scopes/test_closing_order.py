@@ -46,16 +46,14 @@ def test_scopes_that_waited_are_finished_from_the_top_down(manager: ContextVarsS
     assert finished == ["d", "c", "b", "a"]
 
 
-def test_a_chain_of_pending_closes_may_be_longer_than_the_stack_is_deep(manager: ContextVarsScopeManager) -> None:
-    """Hand over hand: each scope is closed when the next one is open, so that all of them wait for the last."""
+def test_more_scopes_may_wait_than_the_stack_is_deep(manager: ContextVarsScopeManager) -> None:
+    """In the order of opening, so that all of them wait for the last."""
     spans = [CountingSpan() for _ in range(sys.getrecursionlimit() + 100)]
-    scope = manager.activate(spans[0], True)
-    for span in spans[1:]:
-        above = manager.activate(span, True)
+    scopes = [manager.activate(span, True) for span in spans]
+    for scope in scopes[:-1]:
         scope.close()
-        scope = above
     assert not any(span.finishes for span in spans)
-    scope.close()
+    scopes[-1].close()
     assert all(span.finishes == 1 for span in spans)
     assert manager.active is None
 

@@ -1,135 +1,182 @@
-"""The scopes of ``ContextVarsScopeManager``: one layer each of a context's stack of active spans."""
+"""The scopes of ``ContextVarsScopeManager``: layers that are closed, and that finish their span."""
 
 from __future__ import annotations
 
-import logging
+import heapq
 import threading
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, Protocol, cast
+import time
+from typing import TYPE_CHECKING, Any, cast
 
 from opentracing import Scope
+from tornado.gen import Return
+from tornado.web import Finish
+
+from tornado_opentracing._guard import report
+from tornado_opentracing._scopes.layer import DROPPED, GONE, LEFT, WAITING, Layer, highest_open, passing, settle, unlink
 
 if TYPE_CHECKING:
     from opentracing import Span
 
-#: Shared by all scopes that do not own their span.
-_NONE_TO_FINISH: list[Span] = []
+    #: A scope that waits: its depth, negated, by which they are a heap; when it was closed; its id, for no two scopes
+    #: can be compared.
+    Waiting = tuple[int, float, int, "ContextVarsScope"]
 
-#: Held to put a scope among those that wait; the collector may close another one in the middle of it.
-_coming_to_wait = threading.RLock()
+#: By which Tornado's coroutines return, its handlers answer, and generators are closed.
+_NO_FAILURES = (Return, Finish, GeneratorExit)
 
-logger = logging.getLogger("tornado_opentracing")
-
-
-class Stack(Protocol):
-    """What a scope needs of its manager."""
-
-    _top: ContextVar[ContextVarsScope | None]
-
-    def _settle(self) -> ContextVarsScope | None: ...
+#: Reentrant, for the collector may close a generator, and that a scope, at any time.
+_handing_over = threading.RLock()
 
 
-class ContextVarsScope(Scope):
-    """One layer of a context's stack of active spans, linked to the layer below.
+class ContextVarsScope(Layer):
+    """A scope that can be closed anywhere.
 
-    Closing it can happen anywhere: in a task that inherited it, in a thread, in a generator that the event loop
-    closes late. ``Token`` tells whether the current context is the one that opened the scope
-    (``ContextVar.reset`` refuses every other), so nothing else is kept to know that.
+    In a task that inherited it, in a thread, in a generator that the event loop closes late; and in any order.
     """
 
-    is_cut = False
-
-    def __init__(self, manager: Stack, span: Span, finish_on_close: bool) -> None:
-        self._manager: Stack = manager
-        self._span: Span = span
-        # Not as defaults of the class: CPython makes room for what the first few instances of a class have, and lets
-        # all others pay for more.
-        self.closed = self._left = self.left_elsewhere = False
-        self._waits_for: tuple[ContextVarsScope, ...] = ()
-        self._waiting: tuple[ContextVarsScope, ...] = ()
-        # list.pop is atomic: of two threads that close at once, one finishes the span.
-        self._to_finish = [span] if finish_on_close else _NONE_TO_FINISH
-        below = manager._top.get()
-        self._below: ContextVarsScope | None = manager._settle() if below is not None and below.closed else below
-        self._token: Token[ContextVarsScope | None] | None = manager._top.set(self)
+    __slots__ = ()
 
     def close(self) -> None:
         """End the active period; finish the span if that was asked for at activation.
 
-        Works from any task, context or thread, any number of times, and never raises: an exception in the
-        span's ``finish`` is logged. Where scopes above this one are still open it waits for them; when the last of
-        those is closed, this one follows.
+        Works from any task, context or thread, any number of times, and never raises: an exception in the span's
+        ``finish`` is logged. Where scopes above this one are still open, its span is finished as soon as they are
+        closed, with the time at which this one was.
         """
-        if self.closed:
+        if self._state:
             return
-        self.closed = True
-        is_top = self._manager._top.get() is self
-        if not is_top:
-            self._waits_for = self._above()
-            if self._waits_for:
-                with _coming_to_wait:
-                    for scope in self._waits_for:
-                        scope._waiting += (self,)
-        if not (self._waits_for or self._waiting):
-            self._leave(is_top)
-        # No "else": until this one was left, a scope that another thread closes may have come to wait for it.
-        if self._waits_for or self._waiting:
-            self._leave_if_last()
+        if self._manager._top.get() is self and self._waiting is None:
+            self._leave()
+            self._finish(None)
+        else:
+            self._close_among_others()
 
-    def __exit__(self, *exc_info: Any) -> None:
-        """Close the scope; before that, OpenTracing's own ``Scope`` marks the span where an exception passes."""
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        """Close the scope; an exception that passes marks the span as OpenTracing's own scope does.
+
+        Unless it is no failure: ``gen.Return``, ``web.Finish``, or that a generator is closed.
+        """
         try:
-            super().__exit__(*exc_info)
+            if exc_val is not None and not isinstance(exc_val, _NO_FAILURES):
+                Scope.__exit__(self, exc_type, exc_val, exc_tb)
+        except Exception:
+            report("marking the span of a scope as failed")
         finally:
             self.close()
 
-    def restore(self) -> bool:
-        """Make active what was so before, if the current context is the one that opened this scope."""
+    def _leave(self) -> None:
+        """Make active what was so before, this scope being on top."""
+        self._state = LEFT
         token, self._token = self._token, None
-        if token is None:
-            return False
         try:
             self._manager._top.reset(token)
-        except ValueError:
+        except (ValueError, RuntimeError, TypeError):
+            # It was inherited here; or (no token) another thread is closing it, too.
             self._token = token
-            return False
-        return True
-
-    def _above(self) -> tuple[ContextVarsScope, ...]:
-        """The scopes above this one, in the current context, that are not left yet."""
-        above: tuple[ContextVarsScope, ...] = ()
-        scope = self._manager._settle()
-        while scope is not None and scope is not self:
-            if not scope._left:
-                above += (scope,)
-            scope = scope._below
-        return above if scope is self else ()
-
-    def _leave_if_last(self) -> None:
-        """Leave the stack unless a scope above is still there, and let those follow that waited for this one."""
-        leaving: list[ContextVarsScope] = [self]
-        while leaving:
-            scope = leaving.pop()
-            if not scope._left:
-                if not all(above._left for above in scope._waits_for):
-                    continue
-                scope._leave(scope._manager._top.get() is scope)
-            leaving += reversed(scope._waiting)
-            scope._waits_for = scope._waiting = ()
-
-    def _leave(self, is_top: bool) -> None:
-        # In one step, for two threads may have found that its turn has come.
-        was_left, self._left = self._left, True
-        if was_left:
+            self._be_gone()
+            self._finish(None)
+            self._release(highest_open(self._below))
+            settle(self._manager)
             return
+        below, self._below = self._below, None
+        if below is not None and below._state:
+            settle(self._manager)
+
+    def _close_among_others(self) -> None:
+        is_top = settle(self._manager) is self
+        lower = None if self._waiting is None else highest_open(self._below)
+        if is_top:
+            self._leave()
+        if is_top or not self._wait():
+            self._finish(None)
+        self._release(lower)
+
+    def _wait(self) -> bool:
+        """Wait for the scopes above this one; whether there are any, in the current context."""
+        self._state = LEFT
+        manager = self._manager
+        is_here = self._is_here()
+        above = cast("ContextVarsScope | None", highest_open(manager._own_top()))
+        if above is not None and not self._is_below(above, is_here):
+            above = None
+        if is_here:
+            manager._leave_behind(self._token)
+            if self._depth != DROPPED:  # otherwise what is below may still be on the stack
+                self._below = passing(self._below)
+        elif above is None:
+            self._be_gone()
+        else:
+            self._state = WAITING
+            manager._leave_behind(self._token)
+        if above is not None:
+            above._keep_waiting([(-self._depth, time.time(), id(self), self)])
+        return above is not None
+
+    def _is_below(self, above: Layer, is_here: bool) -> bool:
+        """Whether this scope lies below another, which is the highest open one of the current context."""
+        if is_here:
+            # It was opened on this stack, and if it had been dropped from it, it would not have a depth.
+            return self._depth < above._depth
+        layer: Layer | None = above
+        while layer is not None and self._depth < layer._depth:
+            layer = layer._below
+        return layer is self
+
+    def _keep_waiting(self, waiting: list[Waiting]) -> None:
+        """Have others wait until this scope is closed."""
+        self._take(waiting)
+        if self._state:  # closed meanwhile, in another thread
+            self._release(highest_open(self._below))
+
+    def _take(self, waiting: list[Waiting]) -> None:
+        with _handing_over:
+            held = self._waiting
+            if held is None or len(held) < len(waiting):
+                held, waiting = waiting, held or []
+            for scope in waiting:
+                heapq.heappush(held, scope)
+            self._waiting = held
+
+    def _let_go(self) -> list[Waiting]:
+        with _handing_over:
+            waiting, self._waiting = self._waiting, None
+        return waiting or []
+
+    def _release(self, lower: Layer | None) -> None:
+        """Finish those that waited for this scope, from the top down; who has another one above waits on for that.
+
+        :param lower: the highest below this scope that is open.
+        """
+        waiting = self._let_go()
+        released: set[Layer] = set()
+        while waiting:
+            depth, closed_at, _, scope = waiting[0]
+            if lower is not None and -depth < lower._depth:
+                cast("ContextVarsScope", lower)._keep_waiting(waiting)
+                break
+            heapq.heappop(waiting)
+            if scope._state == WAITING:
+                scope._be_gone()
+            released.add(scope)
+            scope._finish(closed_at)
+        if released and self._below is not None:
+            self._unlink(released)
+
+    def _unlink(self, released: set[Layer]) -> None:
+        """Take those that waited for this scope off the stack below it, which is that of the context they are of.
+
+        Who is started there from now on sees what that context sees, also where this scope was closed elsewhere.
+        """
+        passed: list[Layer] = []
         below = self._below
-        if is_top and not self.restore():
-            self._manager._top.set(below)
-        self.left_elsewhere = self._token is not None
-        if not self.left_elsewhere:
-            # Tasks that inherited this scope need it, but nothing below it: a chain of tasks or callbacks would
-            # otherwise keep every span there ever was.
-            self._below = None
+        while below is not None and (below._state == GONE or below in released):
+            passed.append(below)
+            below = below._below
+        unlink(passed, below)
+        self._below = below
+
+    def _finish(self, finish_time: float | None) -> None:
+        """Finish the span if that is this scope's to do; at a time, in seconds since the epoch, or now."""
         if not self._to_finish:
             return
         try:
@@ -137,23 +184,18 @@ class ContextVarsScope(Scope):
         except IndexError:
             return
         try:
-            span.finish()
+            if finish_time is None:
+                span.finish()
+            else:
+                _finish_at(span, finish_time)
         except Exception:
-            logger.warning("finishing a span failed when its scope was closed", exc_info=True)
+            report("finishing the span of a scope")
 
 
-class Cut(ContextVarsScope):
-    """A layer in which nothing is active. What is opened above it and left there goes with it."""
-
-    is_cut = True
-
-    def __init__(self, manager: Stack) -> None:
-        super().__init__(manager, cast("Span", None), False)
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.closed = True
-        self.restore()
-        if not (self._left or self._waits_for or self._waiting):
-            self._leave(self._manager._top.get() is self)
-        if self._waits_for or self._waiting:
-            self._leave_if_last()
+def _finish_at(span: Span, finish_time: float) -> None:
+    try:
+        span.finish(finish_time=finish_time)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        span.finish()  # which takes no time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,23 +11,30 @@ from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
+from tornado_opentracing._scopes.layer import LEFT, Layer, counting
 from tornado_opentracing._scopes.scope import ContextVarsScope
 from tornado_opentracing.opentelemetry._context import attach, detach, get_current
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, KeysView
 
     from opentracing import Span
 
     #: Makes OpenTracing's span of one of OpenTelemetry's, and of the scope of ours beneath it.
-    Wrap = Callable[[trace.Span, ContextVarsScope | None], Span]
+    Wrap = Callable[[trace.Span, Layer | None], Span]
+
+    #: What tells whether a context is the one that opened a scope, and the layer that it opened.
+    Opened = tuple[Token[Context], Context]
 
 
 # One for all managers: OpenTelemetry has one active span, whichever tracer's it is.
 _TOP = context.create_key("tornado_opentracing.scope")
 _NOTHING = (None, trace.INVALID_SPAN)
 _NO_ITEMS: dict[str, object] = {}
+_EMPTY = Context()
+#: What a context itself says, also an :class:`_UntidyLayer`.
+_said: Any = dict.get
 
 
 class ScopeManager(ContextVarsScopeManager):
@@ -34,7 +42,31 @@ class ScopeManager(ContextVarsScopeManager):
 
     def __init__(self, wrap: Wrap) -> None:
         super().__init__()
-        self._top = cast("ContextVar[ContextVarsScope | None]", _Top(self, wrap))
+        self._top = cast("ContextVar[Layer | None]", _Top(self, wrap))
+
+    def _own_top(self) -> Layer | None:
+        top: tuple[Layer | None, object] = _said(context.get_current(), _TOP, _NOTHING)
+        return top[0]
+
+    def _renewed(self, token: Any) -> Opened | None:
+        current = get_current()
+        try:
+            context._RUNTIME_CONTEXT.detach(token[0])
+        except (ValueError, RuntimeError):
+            return None
+        context.attach(_EMPTY)
+        return context.attach(current), token[1]
+
+    def _undo(self, token: Any) -> None:
+        before = token[0].old_value
+        context.attach(_EMPTY if before is Token.MISSING else before)
+
+    def _go_back(self, scope: Layer | None) -> None:
+        context.attach(_UntidyLayer({**get_current(), **_layer(scope)}))
+
+    def _leave_behind(self, token: Any) -> None:
+        if token is not None:
+            token[1].__class__ = _UntidyLayer
 
 
 class _Top:
@@ -44,11 +76,11 @@ class _Top:
         self._manager = manager
         self._wrap = wrap
 
-    def get(self) -> ContextVarsScope | None:
+    def get(self) -> Layer | None:
         current = get_current()
-        top: Any = current.get(_TOP, _NOTHING)
-        scope: ContextVarsScope | None = top[0]
-        active: Any = current.get(_SPAN_KEY, trace.INVALID_SPAN)
+        top: Any = _said(current, _TOP, _NOTHING)
+        scope: Layer | None = top[0]
+        active: Any = _said(current, _SPAN_KEY, trace.INVALID_SPAN)
         if active is top[1]:
             return scope
         if not active.get_span_context().is_valid:
@@ -56,30 +88,76 @@ class _Top:
         below = None if scope is None or scope.is_cut else scope
         return _Foreign(self._manager, self._wrap(active, below), scope)
 
-    def set(self, scope: ContextVarsScope | None) -> Token[Context]:
-        span: trace.Span = trace.INVALID_SPAN
-        items: Any = _NO_ITEMS
-        if scope is not None and not scope.is_cut:
-            shim: Any = scope.span
-            span, items = shim.unwrap(), getattr(shim, "_items", None)
-            if items is None:
-                items = shim.context.baggage
+    def set(self, scope: Layer) -> Opened:
         # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
-        layer = {_TOP: (scope, span), _SPAN_KEY: span, _BAGGAGE_KEY: items}
-        return attach(Context({**get_current(), **layer}))
+        layer = Context({**get_current(), **_layer(scope)})
+        return attach(layer), layer
 
-    def reset(self, token: Token[Context]) -> None:
-        detach(token)
+    def reset(self, token: Opened) -> None:
+        detach(token[0])
 
 
-class _Foreign(ContextVarsScope):
-    """The scope of a span that was made active with OpenTelemetry's own API, which alone can end it."""
+def _layer(scope: Layer | None) -> dict[str, object]:
+    """What a context says where this scope is on top."""
+    if scope is None or scope.is_cut:
+        return {_TOP: (scope, trace.INVALID_SPAN), _SPAN_KEY: trace.INVALID_SPAN, _BAGGAGE_KEY: _NO_ITEMS}
+    shim: Any = scope._span
+    span = shim.unwrap()
+    top = (scope, span) if type(scope) is ContextVarsScope else (scope._below, trace.INVALID_SPAN)
+    items = getattr(shim, "_items", None)
+    return {_TOP: top, _SPAN_KEY: span, _BAGGAGE_KEY: shim.context.baggage if items is None else items}
 
-    def __init__(self, manager: ScopeManager, span: Span, below: ContextVarsScope | None) -> None:
-        self.closed, self._left = False, True
+
+class _UntidyLayer(Context):
+    """A layer that a context may have, or come back to, though its scope does not count there any more.
+
+    That is where the scope was closed in another context, or beneath a span that OpenTelemetry's own API made active.
+    The layer then says what is active by now, so that OpenTelemetry and OpenTracing agree. (A context that somebody
+    derived from it before is his own, and says what it said then.)
+    """
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.copy().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.copy()[key]
+
+    # Who makes a dict of it asks for these, and then for each item.
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.copy())
+
+    def keys(self) -> KeysView[str]:  # type: ignore[override]
+        return self.copy().keys()
+
+    def copy(self) -> dict[str, Any]:
+        said = dict(dict.items(self))
+        top: Any = said[_TOP]
+        if said[_SPAN_KEY] is not top[1]:
+            return said  # a span that is not this package's
+        counts = counting(top[0])
+        return said if counts is top[0] else said | _layer(counts)
+
+
+class _Foreign(Layer):
+    """The scope of a span that was made active with OpenTelemetry's own API, which alone can end it.
+
+    It is not open, for nothing waits for it; like one that was left elsewhere it counts wherever it is found.
+    """
+
+    __slots__ = ("_beneath",)
+
+    def __init__(self, manager: ScopeManager, span: Span, below: Layer | None) -> None:
         self._manager = manager
         self._span = span
-        self._below = below
+        self._state = LEFT
+        self._token = self._waiting = None
+        self._depth = 0 if below is None else below._depth + 1
+        # Weakly: where spans of OpenTelemetry's are left again and again, all that was ever below would be kept.
+        self._beneath = (lambda: None) if below is None else weakref.ref(below)
+
+    @property
+    def _below(self) -> Layer | None:  # type: ignore[override]
+        return self._beneath()
 
     def close(self) -> None:
         """Do nothing."""
