@@ -17,6 +17,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from tornado_opentracing._guard import call_back, report
 from tornado_opentracing._scopes import within
+from tornado_opentracing._settings.config import process
 from tornado_opentracing._spans import lifecycle, propagation, routes
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
 
@@ -88,6 +89,7 @@ class Excluded(RequestSpan):
         self.config = config.untraced
         self.options = self.config.options
         self.finished = True
+        self.measurement = None
         self.provisional_name = None
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
@@ -128,6 +130,12 @@ def start_request_span(
     state.is_unanswered = state.executing = False
     state.provisional_name = None
     request._tornado_opentracing = state  # type: ignore[attr-defined]
+    metrics = process.metrics
+    if metrics is not None:
+        try:
+            state.measurement = metrics.request_started(request)
+        except Exception:
+            report("measuring")
     return state
 
 
