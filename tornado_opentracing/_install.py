@@ -49,6 +49,8 @@ def init_tracing(
     accept(config.tracer)
     config.base = config
     process.tracing = config
+    if process.client is not None and process.client.base is not None:  # made along with what this replaces
+        process.client = None
     for hooks in _START_HOOKS:
         hooks.install()
 
