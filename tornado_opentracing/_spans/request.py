@@ -45,8 +45,7 @@ class RequestSpan(lifecycle.SpanLifecycle):
     provisional_name: str | None
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
-    #: And the span of that connection, if there is to be one.
-    connection: Any = None
+    connection: Any = None  #: The span of that WebSocket's connection, if there is to be one.
 
     def describe_response(self, headers: HTTPHeaders) -> None:
         """Set the headers of the response that were asked for as tags."""
