@@ -61,7 +61,9 @@ class ZeroCode:
         # An entry point is found where a distribution's metadata lie, on whatever path.
         metadata = folder / "tornado_opentracing-2.0.0.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tornado-opentracing\nVersion: 2.0.0\n")
+        (metadata / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: tornado-opentracing\nVersion: 2.0.0\nRequires-Dist: tornado\n"
+        )
         (metadata / "entry_points.txt").write_text(self._entry_points())
         (folder / "shop.py").write_text(PROGRAM)
 
