@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -40,14 +40,18 @@ class Echo(WebSocketHandler):
 
 
 @pytest.fixture
-def connect(servers: Servers) -> Callable[..., Any]:
+def connect(servers: Servers) -> Iterator[Callable[..., Any]]:
     Echo.handlers, Echo.closed = weakref.WeakSet(), []
     url = servers.start(Application([("/echo", Echo)])).replace("http", "ws")
 
     async def connect(query: str = "", **kwargs: Any) -> WebSocketClientConnection:
-        return await websocket_connect(f"{url}/echo{query}", **kwargs)
+        connections.append(await websocket_connect(f"{url}/echo{query}", **kwargs))
+        return connections[-1]
 
-    return connect
+    connections: list[WebSocketClientConnection] = []
+    yield connect
+    for connection in connections:
+        connection.close()  # else it complains when it is collected
 
 
 async def spans_of(recorder: Recorder, count: int = 2) -> dict[str, Recorded]:

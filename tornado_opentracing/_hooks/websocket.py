@@ -44,9 +44,8 @@ def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) 
     if not handshake.options.trace_websocket_messages:
         return None
     span_tags = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_CONSUMER, **event_tags}
-    references = follows(handshake)
-    name = f"{type(handler).__name__}.{event}"
-    return lifecycle.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, references)
+    name, links = f"{type(handler).__name__}.{event}", follows(handshake)
+    return lifecycle.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, links)
 
 
 def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
@@ -97,9 +96,7 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
             handshake.clear = lifecycle.clearing(handshake.tracer)
-            handshake.connection = start_connection_span(
-                handshake, f"{type(self).__name__}.connection", self.ws_connection
-            )
+            handshake.connection = start_connection_span(handshake, self)
         return original(self)
 
     return _detach_stream

@@ -87,15 +87,16 @@ class ConnectionSpan(lifecycle.SpanLifecycle):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def start_connection_span(handshake: RequestSpan, name: str, protocol: Any) -> ConnectionSpan | None:
+def start_connection_span(handshake: RequestSpan, handler: Any) -> ConnectionSpan | None:
     """Start the span of a connection whose handshake is over; ``None`` if there is to be none."""
+    protocol = handler.ws_connection
     if protocol is None or not handshake.options.trace_websocket_connection:
         return None
     state = lifecycle.start(
         ConnectionSpan,
         handshake.config,
         handshake.tracer,
-        name,
+        f"{type(handler).__name__}.connection",
         {tags.COMPONENT: COMPONENT},
         None,
         True,
