@@ -16,6 +16,7 @@ from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS as DEFAULT_REDAC
 from tornado_opentracing._settings.current import current_tracer
 from tornado_opentracing._tracing import TornadoTracing, trace
 from tornado_opentracing.executor import ContextThreadPoolExecutor
+from tornado_opentracing.logs import TraceIdFilter
 from tornado_opentracing.scope_manager import ContextVarsScopeManager, no_parent_scope
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ContextThreadPoolExecutor",
     "ContextVarsScopeManager",
     "TornadoTracing",
+    "TraceIdFilter",
     "current_tracer",
     "init_client_tracing",
     "init_tracing",

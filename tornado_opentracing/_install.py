@@ -49,7 +49,9 @@ def init_tracing(
     accept(config.tracer)
     config.base = config
     process.tracing = config
-    for hooks in _ALL_HOOKS:
+    if process.client is not None and process.client.base is not None:  # made along with what this replaces
+        process.client = None
+    for hooks in _START_HOOKS:
         hooks.install()
 
 
@@ -79,13 +81,16 @@ def init_client_tracing(
 
 
 def remove_tracing() -> None:
-    """Undo :func:`init_tracing` and :func:`init_client_tracing`; safe at any time, any number of times.
+    """Undo :func:`init_tracing`, :func:`init_client_tracing` and ``init_metrics``; safe at any time, and repeatedly.
 
     Tornado gets its own functions back. Where somebody has patched on top of this package's hook, the hook stays
     beneath that patch and does nothing. A method under ``@trace`` goes on being traced: its next call puts back the
     hooks that it needs. ``opentracing_tracing`` is taken out of the settings of Applications that did not set it.
     """
     process.tracing = process.client = None
+    metrics, process.metrics = process.metrics, None
+    if metrics is not None:
+        metrics.stop()
     process.applications = weakref.WeakValueDictionary()
     for reference in process.shown_to.valuerefs():
         application = reference()
@@ -108,4 +113,5 @@ def _application_init_hook(original: Callable[..., None], layer: Layer) -> Calla
 
 
 _APPLICATION = table.Hooks(Patch(Application, "__init__", _application_init_hook))
-_ALL_HOOKS = (_APPLICATION, table.SERVER, table.CLIENT, table.EXECUTOR)
+_START_HOOKS = (_APPLICATION, table.SERVER, table.CLIENT, table.EXECUTOR)
+_ALL_HOOKS = (*_START_HOOKS, table.MEASURING)

@@ -15,6 +15,7 @@ from support import MockRecorder
 from support.faults import Tracing
 from support.observed import world_with
 from support.situations import SITUATIONS
+from tornado.template import Template
 
 from tornado_opentracing import _install, init_tracing, remove_tracing
 from tornado_opentracing._hooks.patching import Patch
@@ -105,6 +106,8 @@ async def calls(wrapper: Wrapper, order: str) -> tuple[Calls, dict[str, Any]]:
         for title, situation in SITUATIONS.items():
             made[title] = Counter()
             seen[title] = await world.observe(situation)
+    made["a template"] = Counter()
+    assert Template("{{ 1 }}").generate() == b"1"
     return made, seen
 
 

@@ -12,6 +12,7 @@ import wrapt
 from support import MockRecorder
 
 from tornado_opentracing import _install, init_client_tracing, init_tracing, remove_tracing
+from tornado_opentracing._hooks import table
 from tornado_opentracing._hooks.patching import Patch
 
 #: Everything of Tornado's that is replaced.
@@ -89,6 +90,7 @@ def test_a_replacement_has_the_kind_the_signature_the_names_and_the_origin_of_wh
     tracer = MockRecorder().tracer
     init_tracing(tracer)
     init_client_tracing(tracer)
+    table.MEASURING.install()  # as init_metrics() does
     replacement = vars(patch.owner)[patch.name]
     assert replacement is not original
     for kind in KINDS:

@@ -20,7 +20,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CODE = "\n".join(map("".join, re.findall(r"^```python\n(.*?)^```$|`([^`\n]+)`", README, re.MULTILINE | re.DOTALL)))
 
 #: Modules whose public names the package offers itself.
-MODULES = ["executor", "scope_manager"]
+MODULES = ["executor", "logs", "scope_manager"]
 #: Modules that offer their names themselves: one needs an extra, one is for development.
 APART = ["opentelemetry", "viewer"]
 

@@ -53,6 +53,7 @@ async def test_every_block_runs_and_every_handler_in_them_answers(
     namespace: dict[str, Any], servers: Servers, client: AsyncHTTPClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
     for block in REST:
         exec(compile(block, "README.md", "exec"), namespace)
         tornado_opentracing.remove_tracing()

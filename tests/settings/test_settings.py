@@ -82,6 +82,8 @@ WRONG: dict[str, list[tuple[Any, type[Exception]]]] = {
     "redacted_query_params": [("token", TypeError), ([7], TypeError)],
     "inject_response_headers": [("yes", TypeError), (None, TypeError)],
     "trace_websocket_messages": [(1, TypeError), (None, TypeError)],
+    "trace_websocket_connection": [(1, TypeError)],
+    "trace_templates": [("yes", TypeError)],
     "accept_parent": [("no", TypeError), (0, TypeError), (None, TypeError)],
     "client_filter": [("http://x", TypeError), (False, TypeError)],
     "propagation_filter": [("http://x", TypeError), (False, TypeError)],

@@ -15,7 +15,7 @@ from support.serving import settled
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import ContextVarsScopeManager, init_tracing
+from tornado_opentracing import ContextVarsScopeManager, TraceIdFilter, init_tracing
 
 FETCHES = 3
 
@@ -87,6 +87,8 @@ class Guarantees(abc.ABC):
     """Inherit it, say how the tracer is made, and what is wrong in a header that it cannot read."""
 
     corrupt_header: ClassVar[tuple[str, str]]
+    #: What it says that it is.
+    service: ClassVar[str] = ""
 
     @abc.abstractmethod
     def make_recorder(self, **kwargs: Any) -> Recorder:
@@ -172,6 +174,25 @@ class Guarantees(abc.ABC):
         caller = only(spans, name="caller")
         assert [span.name for span in children(spans, caller)] == ["Bag"]
         assert carried == ["forty-two"]
+
+    async def test_the_log_says_which_trace_a_line_belongs_to(
+        self, recorder: Recorder, servers: Servers, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Logs(RequestHandler):
+            def get(self) -> None:
+                logging.getLogger("shop").warning("sold")
+
+        init_tracing(recorder.tracer, trace_client=False)
+        url = servers.start(Application([("/", Logs)]))
+        caplog.handler.addFilter(TraceIdFilter())
+        with caplog.at_level(logging.INFO):
+            await AsyncHTTPClient().fetch(url)
+            span = only(await settled(recorder))
+            logging.getLogger("shop").warning("closed")
+        lines: list[Any] = [record for record in caplog.records if record.name in ("shop", "tornado.access")]
+        ids = (f"{span.trace_id:032x}", f"{span.span_id:016x}")
+        assert [(line.trace_id, line.span_id) for line in lines] == [ids, ids, ("0" * 32, "0" * 16)]
+        assert {line.service for line in lines} == {self.service}
 
     async def test_a_header_that_it_cannot_read_is_logged_and_starts_a_new_trace(
         self, recorder: Recorder, servers: Servers, reports: list[logging.LogRecord]

@@ -46,6 +46,7 @@ def read(span: Any) -> Recorded:
 
 class TestJaeger(Guarantees):
     corrupt_header = ("uber-trace-id", "nonsense")
+    service = "shop"
 
     def make_recorder(self, **kwargs: Any) -> TracerRecorder:
         reporter = InMemoryReporter()

@@ -42,6 +42,8 @@ init_tracing(
     redacted_query_params=(name for name in ["token"]),
     inject_response_headers=True,
     trace_websocket_messages=True,
+    trace_websocket_connection=True,
+    trace_templates=True,
     accept_parent=False,
     client_filter=lambda request: request.url.startswith("https://"),
     propagation_filter=None,

@@ -80,6 +80,8 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         state = request_span(self.request) if layer.enabled and self.stream_request_body else None
         if state is None or (state.finished and not state.is_excluded):
             return original(self, data)
+        if state.measurement is not None:
+            state.measurement.received(len(data))
         with _running(state, self.handler):
             result = original(self, data)
         if result is None or not inspect.isawaitable(result):

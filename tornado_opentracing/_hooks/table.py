@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import threading
 
-from tornado_opentracing._hooks import client, connection, executor, handler, routes, server, websocket
+from tornado_opentracing._hooks import (
+    client,
+    connection,
+    executor,
+    handler,
+    measuring,
+    routes,
+    server,
+    templates,
+    websocket,
+)
 from tornado_opentracing._hooks.patching import Patch
 
 #: Two threads that start their applications at once would otherwise put a hook on top of the other's.
@@ -40,6 +50,10 @@ class Hooks:
             self._installed = False
 
 
-SERVER = Hooks(*routes.HOOKS, *server.HOOKS, *handler.HOOKS, *connection.HOOKS, *websocket.SERVER_HOOKS)
+SERVER = Hooks(
+    *routes.HOOKS, *server.HOOKS, *handler.HOOKS, *connection.HOOKS, *websocket.SERVER_HOOKS, *templates.HOOKS
+)
 CLIENT = Hooks(*client.HOOKS, *websocket.CLIENT_HOOKS)
 EXECUTOR = Hooks(*executor.HOOKS)
+#: Put in place where requests are to be measured, too.
+MEASURING = Hooks(*measuring.HOOKS)

@@ -12,12 +12,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from opentracing import follows_from, tags
+from opentracing import tags
 from tornado import gen
 from tornado.httpclient import HTTPRequest, _RequestProxy
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from tornado_opentracing._guard import report
 from tornado_opentracing._hooks import private_request
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._hooks.watching import watch
@@ -28,6 +27,7 @@ from tornado_opentracing._spans.fetch import FetchSpan, outcome_of, start_fetch_
 from tornado_opentracing._spans.lifecycle import SpanLifecycle
 from tornado_opentracing._spans.request import SPAN, RequestSpan
 from tornado_opentracing._spans.tags import COMPONENT
+from tornado_opentracing._spans.websocket import follows, start_connection_span
 
 MESSAGE_TYPE = "websocket.message.type"
 MESSAGE_SIZE = "websocket.message.size"
@@ -44,13 +44,8 @@ def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) 
     if not handshake.options.trace_websocket_messages:
         return None
     span_tags = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_CONSUMER, **event_tags}
-    try:
-        references = [follows_from(handshake.span.context)]
-    except Exception:
-        report("reading a span's context")
-        references = None
-    name = f"{type(handler).__name__}.{event}"
-    return lifecycle.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, references)
+    name, links = f"{type(handler).__name__}.{event}", follows(handshake)
+    return lifecycle.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, links)
 
 
 def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
@@ -101,6 +96,7 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
             handshake.clear = lifecycle.clearing(handshake.tracer)
+            handshake.connection = start_connection_span(handshake, self)
         return original(self)
 
     return _detach_stream
@@ -131,6 +127,8 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         handshake = _handshake(self.handler) if layer.enabled else None
         if handshake is None:
             return original(self, callback, *args, **kwargs)
+        if handshake.connection is not None and callback == self.handler.on_message:
+            handshake.connection.messages_in += 1
         if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
             state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
             if state is not None:
@@ -172,8 +170,24 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
                     _run(state, original, self)
         finally:
             within.known.reset(token)
+            if handshake.connection is not None:
+                handshake.connection.end()
 
     return on_connection_close
+
+
+def _accept_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(original)
+    async def accept_connection(self: WebSocketProtocol13, handler: WebSocketHandler) -> None:
+        try:
+            return await original(self, handler)
+        finally:
+            # It runs as long as the connection lives; Tornado does not say by on_close where open() raises.
+            handshake = _handshake(handler)
+            if handshake is not None and handshake.connection is not None:
+                handshake.connection.end()
+
+    return accept_connection
 
 
 def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
@@ -231,5 +245,6 @@ SERVER_HOOKS = [
     Patch(WebSocketHandler, "_detach_stream", _detach_stream_hook),
     Patch(WebSocketHandler, "on_connection_close", _on_connection_close_hook),
     Patch(WebSocketProtocol, "_run_callback", _run_callback_hook),
+    Patch(WebSocketProtocol13, "accept_connection", _accept_hook),
     Patch(WebSocketProtocol13, "_accept_connection", _accept_connection_hook),
 ]

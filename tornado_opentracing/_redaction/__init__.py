@@ -12,6 +12,7 @@ from tornado_opentracing._redaction.request import (
     redact_arguments,
     redact_body,
     redact_header,
+    redact_headers_also,
 )
 from tornado_opentracing._redaction.texts import REDACTED, redact_text, redact_url, redact_value
 
@@ -29,6 +30,7 @@ __all__ = [
     "redact_arguments",
     "redact_body",
     "redact_header",
+    "redact_headers_also",
     "redact_text",
     "redact_url",
     "redact_value",

@@ -20,9 +20,18 @@ _SECRET_HEADER = re.compile(
 _Decoder = codecs.getincrementaldecoder("utf-8")
 
 
+_also_secret: list[re.Pattern[str]] = []
+
+
+def redact_headers_also(pattern: re.Pattern[str]) -> None:
+    """Take headers for secrets, too, in whose names a pattern is found."""
+    if pattern not in _also_secret:
+        _also_secret.append(pattern)
+
+
 def is_secret_header(name: str) -> bool:
     """Whether a header's name looks like a secret's."""
-    return _SECRET_HEADER.search(name) is not None
+    return _SECRET_HEADER.search(name) is not None or any(pattern.search(name) for pattern in _also_secret)
 
 
 def redact_header(name: str, values: list[str], allowed: Collection[str], secrets: Collection[str]) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from opentracing import Tracer
     from tornado.web import Application
 
+    from tornado_opentracing._settings.measuring import Metrics
+
 Config = TypeVar("Config", bound="TracingConfig")
 
 
@@ -88,6 +90,8 @@ class ProcessDefaults:
 
     tracing: TracingConfig | None = None
     client: TracingConfig | None = None
+    #: What measures requests and fetches, if anything does.
+    metrics: Metrics | None = None
     #: Whether a request ever was excluded: while none was, nobody need look for it.
     has_excluded: bool = False
     #: Those that were built while tracing is in force, by id, the newest last: an Application need not be hashable.

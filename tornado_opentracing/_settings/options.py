@@ -47,6 +47,8 @@ class OptionValues(TypedDict, total=False):
     redacted_query_params: Iterable[str]
     inject_response_headers: bool
     trace_websocket_messages: bool
+    trace_websocket_connection: bool
+    trace_templates: bool
     accept_parent: AcceptParent
     client_filter: FetchFilter | None
     propagation_filter: FetchFilter | None
@@ -79,6 +81,8 @@ class Options:
     redacted_query_params: frozenset[str] = DEFAULT_QUERY_PARAMS
     inject_response_headers: bool = False
     trace_websocket_messages: bool = False
+    trace_websocket_connection: bool = False
+    trace_templates: bool = False
     accept_parent: AcceptParent = True
     client_filter: FetchFilter | None = None
     propagation_filter: FetchFilter | None = None
@@ -200,6 +204,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "redacted_query_params": _name_set,
     "inject_response_headers": _flag,
     "trace_websocket_messages": _flag,
+    "trace_websocket_connection": _flag,
+    "trace_templates": _flag,
     "accept_parent": _accept_parent,
     "client_filter": _callback,
     "propagation_filter": _callback,

@@ -12,6 +12,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import ask, call_back, report
+from tornado_opentracing._settings.config import process
 from tornado_opentracing._spans import lifecycle, propagation
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, client_tags, header_tags
 
@@ -149,6 +150,12 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     if own is not None:
         # Not by setattr(), which a class of somebody else's may refuse.
         own.__dict__[FETCH] = state
+        metrics = process.metrics
+        if metrics is not None:
+            try:
+                state.measurement = metrics.fetch_started(own)
+            except Exception:
+                report("measuring")
         try:
             if options.start_span_cb is not None:
                 call_back("start_span_cb", options.start_span_cb, state.span, own)

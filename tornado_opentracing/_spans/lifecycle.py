@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentracing import Reference, Scope, Span, SpanContext, Tracer
 
     from tornado_opentracing._settings.config import TracingConfig
+    from tornado_opentracing._settings.measuring import Measurement
     from tornado_opentracing._settings.options import Options
 
 
@@ -34,6 +35,8 @@ class SpanLifecycle:
     options: Options
     tracer: Tracer
     finished: bool
+    #: Where requests and fetches are measured beside their spans.
+    measurement: Measurement | None
     _error: BaseException | None
     _failed: bool
 
@@ -74,6 +77,8 @@ class SpanLifecycle:
         if error is not None:
             self._error = None
         span = self.span
+        if self.measurement is not None:
+            self._measure(status, failed, error, outcome)
         try:
             if status is not None:
                 span.set_tag(tags.HTTP_STATUS_CODE, status)
@@ -91,6 +96,15 @@ class SpanLifecycle:
                 span.finish()
             except Exception:
                 report("finishing a span")
+
+    def _measure(self, status: int | None, failed: bool, error: BaseException | None, outcome: object | None) -> None:
+        # The measurement leads back here by the request.
+        measurement, self.measurement = self.measurement, None
+        try:
+            if measurement is not None:
+                measurement.finish(self.span, status, failed, error, outcome)
+        except Exception:
+            report("measuring")
 
 
 Lifecycle = TypeVar("Lifecycle", bound=SpanLifecycle)
@@ -128,7 +142,7 @@ def start(  # noqa: PLR0917 - keywords cost more
     lifecycle.options = config.options
     lifecycle.tracer = tracer
     lifecycle.finished = lifecycle._failed = False
-    lifecycle._error = None
+    lifecycle._error = lifecycle.measurement = None
     return lifecycle
 
 

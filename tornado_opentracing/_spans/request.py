@@ -17,6 +17,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from tornado_opentracing._guard import call_back, report
 from tornado_opentracing._scopes import within
+from tornado_opentracing._settings.config import process
 from tornado_opentracing._spans import lifecycle, propagation, routes
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
 
@@ -44,6 +45,7 @@ class RequestSpan(lifecycle.SpanLifecycle):
     provisional_name: str | None
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
+    connection: Any = None  #: The span of that WebSocket's connection, if there is to be one.
 
     def describe_response(self, headers: HTTPHeaders) -> None:
         """Set the headers of the response that were asked for as tags."""
@@ -88,6 +90,7 @@ class Excluded(RequestSpan):
         self.config = config.untraced
         self.options = self.config.options
         self.finished = True
+        self.measurement = None
         self.provisional_name = None
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
@@ -131,6 +134,12 @@ def start_request_span(
     state.is_unanswered = state.executing = False
     state.provisional_name = None
     request._tornado_opentracing = state  # type: ignore[attr-defined]
+    metrics = process.metrics
+    if metrics is not None:
+        try:
+            state.measurement = metrics.request_started(request)
+        except Exception:
+            report("measuring")
     return state
 
 

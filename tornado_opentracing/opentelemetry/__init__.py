@@ -14,8 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tornado_opentracing._hooks import table
+from tornado_opentracing._settings.config import process
+
 try:
-    from tornado_opentracing.opentelemetry import _ending, _environment
+    from tornado_opentracing.opentelemetry import _ending, _environment, _meter_provider
+    from tornado_opentracing.opentelemetry._metrics import HTTPMetrics
     from tornado_opentracing.opentelemetry._tracer import Tracer
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "opentelemetry":
@@ -26,9 +30,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-__all__ = ["create_tracer"]
+__all__ = ["create_tracer", "init_metrics"]
 
 
 def create_tracer(tracer_provider: TracerProvider | None = None) -> Tracer:
@@ -60,3 +65,26 @@ def create_tracer(tracer_provider: TracerProvider | None = None) -> Tracer:
     _ending.export_before_reload(tracer_provider)
     otel_tracer = tracer_provider.get_tracer("tornado_opentracing", _environment.version(), _environment.SCHEMA)
     return Tracer(otel_tracer, _environment.is_dup())
+
+
+def init_metrics(meter_provider: MeterProvider | None = None) -> None:
+    """Measure every request and fetch that gets a span, whether it is sampled or not and whatever the tracer.
+
+    Those are the requests and fetches that ``init_tracing``, ``init_client_tracing`` or ``@trace`` trace; what is
+    excluded is not counted. Names, units, buckets and attributes are those of OpenTelemetry's semantic conventions:
+    ``http.server.request.duration``, ``http.server.active_requests``, ``http.server.request.body.size``,
+    ``http.server.response.body.size``, ``http.client.request.duration`` and the client's two sizes. Exemplars lead to
+    the trace, where the tracer is OpenTelemetry's. ``tornado.ioloop.lag`` is how late an event loop runs what is due,
+    in seconds, taken twice a second from the first request or fetch on it (from this call on, if one is running).
+
+    Calling it again replaces the meter provider. ``remove_tracing`` ends it.
+
+    :param meter_provider: what makes the instruments. Without it, OpenTelemetry's global provider; where the
+        application has set none, one is made and set that exports as ``OTEL_METRICS_EXPORTER`` says: by default, over
+        OTLP/HTTP.
+    :raises ValueError: if ``OTEL_METRICS_EXPORTER`` names an exporter that is not installed.
+    """
+    before, process.metrics = process.metrics, HTTPMetrics(meter_provider or _meter_provider.global_meter_provider())
+    if before is not None:
+        before.stop()
+    table.MEASURING.install()
