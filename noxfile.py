@@ -21,9 +21,9 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 #: one on one of them. The oldest runs in "lowest".
 TORNADOS = {
     "3.10": ["6.2", "6.5.10"],
-    "3.11": ["6.1", "6.6.1"],
-    "3.12": ["6.3.3", "6.6.1"],
-    "3.13": ["6.4.2", "6.6.1"],
+    "3.11": ["6.1", "6.3.3", "6.6.1"],
+    "3.12": ["6.4.2", "6.6.1"],
+    "3.13": ["6.6.1"],
     "3.14": ["6.6.1"],
     "3.15": ["6.6.1"],
 }
@@ -104,7 +104,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python="pypy3.11")
 def pypy(session: nox.Session) -> None:
-    """Run the tests of the core on PyPy."""
+    """Run the tests of the core on PyPy, where Tornado 6.5's own streams fail: it counts on CPython's freeing."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "kit"), "pytest-xdist", "wrapt", ".")
     # One process: PyPy is slow until it has seen the code often.
     session.run("pytest", *[f"tests/{path}" for path in CORE], *session.posargs)
