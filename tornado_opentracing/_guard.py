@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from tornado_opentracing import _redaction
@@ -159,15 +159,19 @@ class _Stack(traceback.StackSummary):
     # A frame that was shown so often in a row is only counted.
     _MOST_REPEATED = 3
 
-    def __init__(self, frames: Iterator[tuple[FrameType, int]]) -> None:
+    def __init__(self, frames: Iterable[tuple[FrameType, int]]) -> None:
         super().__init__()
-        self._frames = frames
+        self._frames = list(frames)
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
 
     def format(self, **_how: object) -> list[str]:
         lines: list[str] = []
         last, times = "", 0
         for frame, number in self._frames:
-            line = _shown.get((frame.f_code, number)) or _show(frame, number)
+            shown = _shown.get((id(frame.f_code), number))
+            line = _show(frame, number) if shown is None else shown[1]
             if line != last:
                 lines += _repeated(times - self._MOST_REPEATED)
                 last, times = line, 0
@@ -177,7 +181,8 @@ class _Stack(traceback.StackSummary):
         return lines + _repeated(times - self._MOST_REPEATED)
 
 
-_shown: dict[tuple[CodeType, int], str] = {}
+#: By the id of the code, which is kept so that no other gets that: code of different files may be equal.
+_shown: dict[tuple[int, int], tuple[CodeType, str]] = {}
 _MOST_SHOWN = 4096
 
 
@@ -186,7 +191,7 @@ def _show(frame: FrameType, number: int) -> str:
     shown = "".join(traceback.StackSummary.extract(iter([(frame, number)])).format())
     if len(_shown) >= _MOST_SHOWN:
         _shown.clear()
-    _shown[code, number] = shown
+    _shown[id(code), number] = (code, shown)
     return shown
 
 
