@@ -33,8 +33,6 @@ Sending = tuple[FetchSpan, Args, Kwargs]
 _OF_FETCH = frozenset(("request", "raise_error"))
 _OF_REQUEST = frozenset(inspect.signature(HTTPRequest).parameters)
 
-_NOTHING: Kwargs = {}
-
 
 def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     is_tornados = type(original) is FunctionType and original.__globals__ is vars(httpclient)
@@ -182,11 +180,13 @@ def _response_hook(original: Callable[..., None], layer: Layer) -> Callable[...,
             return
         # Not left to the future's callback: one that is done already is not waited for, and its callbacks come later.
         holder: Any = self
-        while isinstance(holder.request, _RequestProxy):
+        while type(holder.request) is _RequestProxy:  # isinstance() costs more
             holder = holder.request
         request = holder.request
-        # Not by getattr(), to which a mock answers.
-        attributes = getattr(request, "__dict__", _NOTHING)
+        try:  # not by getattr(), to which a mock answers
+            attributes = request.__dict__
+        except AttributeError:
+            return
         if FETCH not in attributes:
             return
         state: Any = attributes[FETCH]
