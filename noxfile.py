@@ -31,7 +31,12 @@ MATRIX = [(python, tornado) for python, tornados in TORNADOS.items() for tornado
 IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
 #: What takes long, and depends little on the versions of Python and Tornado: tested once.
-ONCE_ONLY = ["opentelemetry/test_collector.py", "project/test_typing.py", "viewer/in_browser"]
+ONCE_ONLY = [
+    "opentelemetry/test_collector.py",
+    "opentelemetry/test_zero_code.py",
+    "project/test_typing.py",
+    "viewer/in_browser",
+]
 ONCE = ("3.13", TORNADOS["3.13"][-1])
 
 #: What PyPy is tested with: what is active, the server's and the client's spans, WebSockets.

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._settings.config import process
-from tornado_opentracing._spans.request import SPAN, Excluded, RequestSpan
+from tornado_opentracing._spans.request import SPAN, RequestSpan
 
 if TYPE_CHECKING:
+    from opentracing import Span, Tracer
     from tornado.httputil import HTTPServerRequest
 
     from tornado_opentracing._settings.config import TracingConfig
 
 _ASKED = "_tornado_opentracing_asked"
+
+
+class Excluded(RequestSpan):
+    """Stands in the place of the span of a request that a setting excludes: it has none, nor gets one otherwise.
+
+    One for all requests of a configuration, for it keeps nothing of them.
+    """
+
+    is_excluded = True
+
+    def __init__(self, config: TracingConfig) -> None:
+        self.span, self.tracer = cast("Span", None), cast("Tracer", None)
+        self.config = config.untraced
+        self.options = self.config.options
+        self.finished = True
+        self.measurement = None
+        self.provisional_name = None
+
+    def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
+        """There is nothing to note it on."""
 
 
 def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:

@@ -9,7 +9,7 @@ import sys
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from opentracing import Tracer as NoopTracer
 from tornado.iostream import StreamClosedError
@@ -22,7 +22,7 @@ from tornado_opentracing._spans import lifecycle, propagation, routes
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
 
 if TYPE_CHECKING:
-    from opentracing import Scope, Span, Tracer
+    from opentracing import Scope
     from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
     from tornado_opentracing._settings.config import TracingConfig
@@ -75,26 +75,6 @@ class RequestSpan(lifecycle.SpanLifecycle):
         # Known only now where the handler has a prepare, which could have answered.
         if routes.lacks_method(handler.request, type(handler)):
             rename(self, f"{handler.request.method} method_not_allowed")
-
-
-class Excluded(RequestSpan):
-    """Stands in the place of the span of a request that a setting excludes: it has none, nor gets one otherwise.
-
-    One for all requests of a configuration, for it keeps nothing of them.
-    """
-
-    is_excluded = True
-
-    def __init__(self, config: TracingConfig) -> None:
-        self.span, self.tracer = cast("Span", None), cast("Tracer", None)
-        self.config = config.untraced
-        self.options = self.config.options
-        self.finished = True
-        self.measurement = None
-        self.provisional_name = None
-
-    def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
-        """There is nothing to note it on."""
 
 
 def request_span(request: HTTPServerRequest) -> RequestSpan | None:

@@ -93,3 +93,15 @@ def has_baggage(items: Mapping[str, object]) -> Iterator[None]:
     finally:
         with contextlib.suppress(ValueError, RuntimeError):
             detach(token)
+
+
+_SUPPRESSING = [
+    name
+    for key in ("_SUPPRESS_INSTRUMENTATION_KEY", "_SUPPRESS_HTTP_INSTRUMENTATION_KEY")
+    if (name := getattr(context, key, None)) is not None
+] + ["suppress_instrumentation"]
+
+
+def is_suppressed(current: Context) -> bool:
+    """Whether ``suppress_instrumentation`` of OpenTelemetry's instrumentations, or that of HTTP, is in force there."""
+    return any(current.get(key) for key in _SUPPRESSING)

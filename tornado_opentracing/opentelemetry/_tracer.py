@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import opentracing
 from opentelemetry import baggage, trace
-from opentelemetry import context as otel
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -17,7 +16,14 @@ from opentracing import ReferenceType
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes, _carriers
-from tornado_opentracing.opentelemetry._context import NO_ITEMS, SpanContext, carrying, get_current, has_baggage
+from tornado_opentracing.opentelemetry._context import (
+    NO_ITEMS,
+    SpanContext,
+    carrying,
+    get_current,
+    has_baggage,
+    is_suppressed,
+)
 from tornado_opentracing.opentelemetry._described import Tags
 from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
@@ -40,8 +46,7 @@ _INTERNAL = SpanKind.INTERNAL
 _REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
 #: Where a span context, which is a tuple, has what its property of that name says.
 _IS_VALID = 5
-#: In which there is neither a span nor baggage.
-_NOWHERE = Context()
+_NOWHERE = Context()  # neither a span nor baggage
 
 
 class Tracer(opentracing.Tracer):
@@ -129,7 +134,7 @@ class Tracer(opentracing.Tracer):
     ) -> RequestDescription | None:
         """What :meth:`start_span` takes for the tags of a request; ``None`` where OpenTelemetry is told to leave it."""
         current = get_current()
-        if current and _is_suppressed(current):
+        if current and is_suppressed(current):
             return None
         return RequestDescription(request, options, attribute_names, self.is_dup)
 
@@ -142,7 +147,7 @@ class Tracer(opentracing.Tracer):
     ) -> FetchDescription | None:
         """The same for a fetch."""
         current = get_current()
-        if current and _is_suppressed(current):
+        if current and is_suppressed(current):
             return None
         return FetchDescription(request, url, method, options, self.is_dup)
 
@@ -243,15 +248,3 @@ def _referred(child_of: Any, references: list[Reference]) -> tuple[Any, list[tra
         for each in known
         if each.referenced_context.unwrap().is_valid
     ]
-
-
-_SUPPRESSING = [
-    name
-    for key in ("_SUPPRESS_INSTRUMENTATION_KEY", "_SUPPRESS_HTTP_INSTRUMENTATION_KEY")
-    if (name := getattr(otel, key, None)) is not None
-] + ["suppress_instrumentation"]
-
-
-def _is_suppressed(current: Context) -> bool:
-    """Whether ``suppress_instrumentation`` of OpenTelemetry's instrumentations, or that of HTTP, is in force there."""
-    return any(current.get(key) for key in _SUPPRESSING)
