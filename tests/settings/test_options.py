@@ -118,7 +118,7 @@ def test_everything_is_off_by_default() -> None:
         "trace_all": True,
         "trace_client": True,
         "traced_attributes": (),
-        "operation_name": "handler",
+        "operation_name": None,
         "excluded_paths": (),
         "request_filter": None,
         "finish_span_cb": None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import Application, FallbackHandler, RequestHandler
 from tornado.web import _HandlerDelegate as HandlerDelegate
 
+from tornado_opentracing._guard import report
 from tornado_opentracing._hooks import response
 from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import EXECUTE
@@ -28,6 +29,7 @@ from tornado_opentracing._spans.request import (
     activate,
     active,
     deactivate,
+    name_of,
     rename,
     start_request_span,
     started,
@@ -100,7 +102,7 @@ def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServer
     if state is None:
         return None
     if delegate.handler_kwargs and issubclass(handler_class, FallbackHandler):
-        state.provisional_name = getattr(state.span, "operation_name", name)
+        state.provisional_name = name_of(state, name)
     if options.inject_response_headers or options.traced_response_headers:
         response.watch_headers(state, request)
     if callable(options.operation_name):
@@ -158,7 +160,10 @@ def _handed_on(state: RequestSpan, delegate: HandlerDelegate, original: Callable
     if state.finished and not state.is_excluded:
         return original(delegate)
     if state.provisional_name is not None:
-        _name_by(state, delegate)
+        try:
+            _name_by(state, delegate)
+        except Exception:
+            report("naming a span")
     with active(state):
         return original(delegate)
 

@@ -135,6 +135,16 @@ def started(state: RequestSpan, request: HTTPServerRequest) -> None:
         raise
 
 
+def name_of(state: RequestSpan, name: str) -> str:
+    """What the span says that it is called, if it does: a tracer may name it otherwise than it was asked to."""
+    try:
+        found = getattr(state.span, "operation_name", name)
+        return found if isinstance(found, str) else name
+    except Exception:
+        report("naming a span")
+        return name
+
+
 def rename(state: RequestSpan, name: str, provisional: str | None = None) -> None:
     """Give the span another operation name.
 
