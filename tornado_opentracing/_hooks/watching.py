@@ -17,6 +17,7 @@ def ended(state: FetchSpan, error: BaseException | None, result: Any) -> None:
     """Finish the span of a fetch with the exception that it raised, or else with its result."""
     if state.request is not None:
         private_request.hand_back(state, result if error is None else response_of(error))
+    state.leave()
     state.finish_with(error, result)
 
 

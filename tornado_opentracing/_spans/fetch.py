@@ -81,8 +81,6 @@ class FetchSpan(lifecycle.SpanLifecycle):
             return
         code = None
         try:
-            if self.own is not None:
-                self.own.__dict__.pop(FETCH, None)
             code = response.code
             failure = error or response.error
             if failure is not None and isinstance(failure, BaseException):
