@@ -179,8 +179,9 @@ async def test_our_replacement_is_of_the_kind_of_what_it_replaces(recorder: Reco
     ours: Any = AsyncHTTPClient.fetch
     assert inspect.iscoroutinefunction(ours) == inspect.iscoroutinefunction(theirs)
     assert ours.__wrapped__ is theirs
-    assert inspect.signature(ours) == inspect.signature(theirs)
-    assert getattr(ours, "__name__", None) == getattr(theirs, "__name__", "fetch")
+    if not isinstance(theirs, mock.AsyncMock):  # which has no name, and no signature before Python 3.11
+        assert inspect.signature(ours) == inspect.signature(theirs)
+        assert ours.__name__ == theirs.__name__
 
 
 def test_our_replacement_of_tornados_own_is_of_its_kind(recorder: Recorder) -> None:

@@ -91,7 +91,7 @@ def _begin(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:
         return None
     config = client_config()
     request: Any = args[0] if args else kwargs.get("request")
-    if isinstance(request, HTTPRequest):
+    if type(request) is not str and isinstance(request, HTTPRequest):  # which takes its time to say no
         return _begin_request(config, request, args, kwargs, is_tornados=True)
     if config is None:
         return None
@@ -108,7 +108,9 @@ def _begin(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:
     if kwargs:
         state.callbacks = {name: kwargs[name] for name in callbacks.NAMES if name in kwargs}
         kwargs = {name: kwargs[name] for name in kwargs if name in _OF_FETCH}
-    return (state, (own, *args[1:]), kwargs) if args else (state, args, {**kwargs, "request": own})
+    if not args:
+        kwargs["request"] = own
+    return state, (own, *args[1:]) if len(args) > 1 else args and (own,), kwargs
 
 
 def _begin_above_others(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:
@@ -190,14 +192,16 @@ def _response_hook(original: Callable[..., None], layer: Layer) -> Callable[...,
         if FETCH not in attributes:
             return
         state: Any = attributes[FETCH]
-        is_sent = state is not None and state.own is request
-        if not is_sent or state.request is None:
+        if state is None or state.own is not request or state.request is None:
             # The response is the caller's to copy, to pickle and to keep; the span is not.
             del attributes[FETCH]
-        if is_sent and (state.request is not None or state.injected or state.callbacks):
+        if state is None or state.own is not request:
+            return
+        if state.request is not None:
             private_request.hand_back(state)
-            if state.request is not None:
-                holder.request = state.request
+            holder.request = state.request
+        elif state.injected or state.callbacks:
+            private_request.give(request, state)
 
     return __init__
 

@@ -123,34 +123,38 @@ def _changed(before: Mapping[str, Any], headers: Any, injected: Mapping[str, str
     return [name for name in {*before, *after} if before.get(name) != after.get(name) and name.lower() not in known]
 
 
+def give(own: HTTPRequest, state: FetchSpan) -> None:
+    """Give the copy itself to a caller who gave but a URL, with the callbacks as they were given."""
+    headers: Any = own.headers
+    if type(headers) is HTTPHeaders:
+        headers._tornado_opentracing = (state.injected, None)  # type: ignore[attr-defined]
+    if state.callbacks:
+        own.__dict__.update(state.callbacks)
+
+
 def hand_back(state: FetchSpan, response: Any = None) -> None:
     """Give the caller's request what it would have now if it had been sent itself, and the injected headers.
 
     :param response: what is to name the caller's request as its own, instead of the copy.
     """
     own, request = state.own, state.request
-    if own is None:
+    if own is None or request is None:
         return
     try:
-        if request is not None and isinstance(response, HTTPResponse) and response.request is own:
+        if isinstance(response, HTTPResponse) and response.request is own:
             response.request = request
+        if state.attributes is not None:
+            _hand_back_attributes(request, own, state.attributes)
         headers: Any = own.headers
-        before = None
-        if request is None:
-            if state.callbacks:
-                vars(own).update(state.callbacks)
-        else:
-            if state.attributes is not None:
-                _hand_back_attributes(request, own, state.attributes)
-            if headers is state.headers:  # they are handed back, and the caller's to change
-                return
-            state.headers = headers
-            before = _before(request.headers)
-            if state.changed:
-                headers = _restored(headers, state.changed, before)
-            request.headers = headers
+        if headers is state.headers:  # they are handed back, and the caller's to change
+            return
+        state.headers = headers
+        before = _before(request.headers)
+        if state.changed:
+            headers = _restored(headers, state.changed, before)
         if state.injected and isinstance(headers, HTTPHeaders):
-            setattr(headers, _SENT, (state.injected, before))
+            headers._tornado_opentracing = (state.injected, before)  # type: ignore[attr-defined]
+        request.headers = headers
     except Exception:  # a request of somebody's own class
         report("handing back a request")
 
