@@ -32,8 +32,9 @@ class Plain:
     def opened(self, span: CountingSpan) -> Any:
         return self.manager.activate(span, True)
 
-    def check(self, expected: list[CountingSpan | None]) -> None:
+    def check(self, expected: list[CountingSpan | None] | None) -> None:
         found = self.manager.active
+        assert expected is not None
         assert (None if found is None else found.span) in expected
         assert self.manager.active is found
 
@@ -55,11 +56,11 @@ class OnOpenTelemetry:
     def opened(self, span: Any) -> Any:
         return self.tracer.scope_manager.activate(span, True)
 
-    def check(self, expected: list[Any]) -> None:
+    def check(self, expected: list[Any] | None) -> None:
         before = current_of_opentelemetry()
         active = self.tracer.active_span
         found = None if active is None else active.unwrap()
-        assert found in [span and span.unwrap() for span in expected]
+        assert expected is None or found in [span and span.unwrap() for span in expected]
         assert before[0] is found
         after = current_of_opentelemetry()
         assert after[0] is found

@@ -58,8 +58,13 @@ class Context:
     #: Of what was closed under others that were inherited with it nobody can tell whether before that or later.
     unsure: set[Layer] = dataclasses.field(default_factory=set)
 
-    def active(self) -> list[Any]:
-        """The span that is active; several where it is not sure which."""
+    #: OpenTelemetry's own API has brought back what was gone, and what that shows is its own affair.
+    is_restored: bool = False
+
+    def active(self) -> list[Any] | None:
+        """The span that is active; several where it is not sure which, ``None`` where it may be any."""
+        if self.is_restored:
+            return None
         spans = []
         for layer in reversed(self.stack):
             is_unsure = layer in self.unsure or (layer.closed_elsewhere and layer.waits)
@@ -82,7 +87,7 @@ class Context:
 
     def start_task(self) -> Context:
         unsure = {layer for layer in self.stack if not layer.counts(self)}
-        return Context(self.real.copy(), list(self.stack), self.unsure | unsure)
+        return Context(self.real.copy(), list(self.stack), self.unsure | unsure, self.is_restored)
 
 
 class Subject(Protocol):
@@ -94,8 +99,11 @@ class Subject(Protocol):
     def opened(self, span: Any) -> Any:
         """Make it active; what is returned has a ``close()``."""
 
-    def check(self, expected: list[Any]) -> None:
-        """Whether the right one is active in the current context, and to look changes nothing."""
+    def check(self, expected: list[Any] | None) -> None:
+        """Whether one of these is active in the current context, and to look changes nothing.
+
+        :param expected: ``None`` if it may be any.
+        """
 
     def finishes(self, span: Any) -> int:
         """How often it was finished."""
@@ -151,11 +159,9 @@ class Machine:
         if layer.kind == "theirs":
             if not layer.closed_elsewhere:
                 # It takes with it what is above, which does not know that, and brings back what may be closed and gone.
-                self.untimed.update(each for each in context.stack if each not in layer.before)
                 back = [each for each in layer.before if each not in context.stack and not each.is_open]
-                context.unsure.update(back)
-                if back:
-                    self.untimed.update(layer.before)
+                context.is_restored = context.is_restored or bool(back)
+                self.untimed.update(context.stack, layer.before)
                 context.stack = layer.before
             return
         if layer.kind == "cut":
@@ -175,9 +181,12 @@ class Machine:
 
     def leave(self, context: Context, cut: Layer) -> None:
         if cut.closed_elsewhere:
+            # Who inherited it and has it on top can end it for himself.
             context.tidy()
             if context.stack[-1:] == [cut]:
                 context.stack.pop()
+            elif all(layer in context.unsure for layer in context.higher(cut)):
+                context.unsure.add(cut)
             return
         if cut not in context.stack:
             return

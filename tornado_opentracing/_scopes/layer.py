@@ -82,8 +82,7 @@ class Layer(Scope):
         below = manager._top.get()
         if below is not None and below._state:
             below = settle(manager)
-            if below is not None and below._state == LEFT and below._token is not None:
-                below = below._stand_in()
+            below = None if below is None else below._as_below()
         self._below: Layer | None = below
         self._depth: int = 0 if below is None else below._depth + 1
         # What set() returned; kept for as long as the context that opened this layer may have it.
@@ -110,8 +109,10 @@ class Layer(Scope):
         self._below = below
         self._manager._leave_behind(token)
 
-    def _stand_in(self: _ALayer) -> _ALayer:
-        """What another may have below it in place of this layer, without what this one keeps for its own context."""
+    def _as_below(self) -> Layer:
+        """What another may have below it: this layer, without what it keeps for its own context, which may be gone."""
+        if self._state != LEFT or self._token is None:
+            return self
         stand_in = type(self).__new__(type(self))
         stand_in._manager, stand_in._span = self._manager, self._span
         stand_in._state = LEFT

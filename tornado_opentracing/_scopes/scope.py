@@ -45,9 +45,12 @@ class ContextVarsScope(Layer):
         """
         if self._state:
             return
-        if self._manager._top.get() is self and self._waiting is None:
+        if self._manager._top.get() is self and not self._waiting:
+            below = self._below
             self._leave()
             self._finish(None)
+            if self._waiting:  # since then, in another thread
+                self._release(highest_open(below))
         else:
             self._close_among_others()
 
@@ -102,7 +105,8 @@ class ContextVarsScope(Layer):
         if is_here:
             manager._leave_behind(self._token)
             if self._depth != DROPPED:  # otherwise what is below may still be on the stack
-                self._below = passing(self._below)
+                below = passing(self._below)
+                self._below = None if below is None else below._as_below()
         elif above is None:
             self._be_gone()
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
 
@@ -97,13 +96,14 @@ class _Top:
         detach(token[0])
 
 
-def _layer(scope: Layer | None) -> dict[str, object]:
+def _layer(scope: Any) -> dict[str, object]:
     """What a context says where this scope is on top."""
-    if scope is None or scope.is_cut:
+    is_ours = type(scope) is ContextVarsScope
+    if not is_ours and (scope is None or scope.is_cut):
         return {_TOP: (scope, trace.INVALID_SPAN), _SPAN_KEY: trace.INVALID_SPAN, _BAGGAGE_KEY: _NO_ITEMS}
-    shim: Any = scope._span
+    shim = scope._span
     span = shim.unwrap()
-    top = (scope, span) if type(scope) is ContextVarsScope else (scope._below, trace.INVALID_SPAN)
+    top = (scope, span) if is_ours else (scope._below, trace.INVALID_SPAN)
     items = getattr(shim, "_items", None)
     return {_TOP: top, _SPAN_KEY: span, _BAGGAGE_KEY: shim.context.baggage if items is None else items}
 
@@ -144,20 +144,21 @@ class _Foreign(Layer):
     It is not open, for nothing waits for it; like one that was left elsewhere it counts wherever it is found.
     """
 
-    __slots__ = ("_beneath",)
+    __slots__ = ()
 
     def __init__(self, manager: ScopeManager, span: Span, below: Layer | None) -> None:
         self._manager = manager
         self._span = span
         self._state = LEFT
+        self._below = below
         self._token = self._waiting = None
         self._depth = 0 if below is None else below._depth + 1
-        # Weakly: where spans of OpenTelemetry's are left again and again, all that was ever below would be kept.
-        self._beneath = (lambda: None) if below is None else weakref.ref(below)
 
-    @property
-    def _below(self) -> Layer | None:  # type: ignore[override]
-        return self._beneath()
+    def _as_below(self) -> Layer:
+        # The context may come back to what is below, by OpenTelemetry's own API: that keeps what it has for it.
+        below = counting(self._below)
+        self._below = None if below is None else below._as_below()
+        return self
 
     def close(self) -> None:
         """Do nothing."""
