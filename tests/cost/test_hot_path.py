@@ -29,7 +29,7 @@ REQUEST_CALLS = 27
 FETCH_CALLS = 16
 if tornado.version_info < (6, 2):
     # Names are looked up by way of IOLoop.run_in_executor, which carries the active span.
-    FETCH_CALLS += 7
+    FETCH_CALLS += 9
 
 
 class Hello(RequestHandler):
