@@ -192,15 +192,13 @@ def _response_hook(original: Callable[..., None], layer: Layer) -> Callable[...,
         if FETCH not in attributes:
             return
         state: Any = attributes[FETCH]
-        if state is None or state.own is not request or state.request is None:
-            # The response is the caller's to copy, to pickle and to keep; the span is not.
-            del attributes[FETCH]
-        if state is None or state.own is not request:
-            return
-        if state.request is not None:
+        if state is not None and state.own is request and state.request is not None:
             private_request.hand_back(state)
             holder.request = state.request
-        elif state.injected or state.callbacks:
+            return
+        # The response is the caller's to copy, to pickle and to keep; the span is not.
+        del attributes[FETCH]
+        if state is not None and state.own is request and (state.injected or state.callbacks):
             private_request.give(request, state)
 
     return __init__
