@@ -26,7 +26,7 @@ from tornado_opentracing.opentelemetry._described import Tags
 from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
 from tornado_opentracing.opentelemetry._parents import NOWHERE, parent_of, referred
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
-from tornado_opentracing.opentelemetry._span import Span
+from tornado_opentracing.opentelemetry._span import Span, started
 from tornado_opentracing.opentelemetry._starting import starter
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Tracer(opentracing.Tracer):
             described = Tags(given, kind, self.is_dup)
         nanoseconds = None if start_time is None else int(start_time * 1e9)
         otel_span = self._start(operation_name or "", described, context, parent, links, nanoseconds)
-        span = Span(self, otel_span, items, described.kind, described.error_statuses)
+        span = started(self, otel_span, items, described.kind, described.error_statuses)
         if status is not None:
             span.note_status(status)
         return span if error is None else span.set_tag(ERROR, error)
@@ -188,7 +188,7 @@ class Tracer(opentracing.Tracer):
             and below.span.unwrap().get_span_context().trace_id == otel_span.get_span_context().trace_id
         ):
             items = _merged(items, below.span.context.baggage)
-        return Span(self, otel_span, items, getattr(otel_span, "kind", _INTERNAL))
+        return started(self, otel_span, items, getattr(otel_span, "kind", _INTERNAL))
 
     def _current(self) -> tuple[Context, dict[str, Any]]:
         """OpenTelemetry's current context and the baggage in it, with the active span's where that has more."""
