@@ -19,7 +19,6 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import Application
 
 from tornado_opentracing import DEFAULT_REDACTED_QUERY_PARAMS as NAMES
-from tornado_opentracing._guard import exception_message, format_exception
 from tornado_opentracing._redaction import (
     LONGEST_VALUE,
     is_secret_name,
@@ -31,6 +30,7 @@ from tornado_opentracing._redaction import (
 )
 from tornado_opentracing._spans import propagation
 from tornado_opentracing._spans.routes import template
+from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.viewer import RecordingTracer, _pages
 from tornado_opentracing.viewer._codec import W3CPropagator
 from tornado_opentracing.viewer._handlers import _TraceList

@@ -18,13 +18,13 @@ from opentracing.mocktracer import MockTracer
 from tornado.httputil import HTTPHeaders
 
 from tornado_opentracing import DEFAULT_REDACTED_QUERY_PARAMS
-from tornado_opentracing._guard import exception_message, format_exception
 from tornado_opentracing._redaction import texts
 from tornado_opentracing._redaction.bounds import clip, redact_ends
 from tornado_opentracing._redaction.names import is_secret_name
 from tornado_opentracing._redaction.request import is_secret_header, redact_arguments, redact_body
 from tornado_opentracing._spans import propagation
 from tornado_opentracing._spans.routes import template
+from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.viewer import _pages, _text
 from tornado_opentracing.viewer._codec import W3CPropagator
 

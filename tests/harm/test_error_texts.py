@@ -17,8 +17,8 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, HTTPError, RequestHandler
 
 from tornado_opentracing import DEFAULT_REDACTED_QUERY_PARAMS, init_tracing
-from tornado_opentracing._guard import exception_message, format_exception
 from tornado_opentracing._redaction import LONGEST_STACK, LONGEST_VALUE
+from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.viewer import RecordingTracer
 
 # Not written out: the source lines of a traceback are shown as they are.

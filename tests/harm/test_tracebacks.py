@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tornado_opentracing import _guard
-from tornado_opentracing._guard import format_exception
+from tornado_opentracing import _tracebacks
+from tornado_opentracing._tracebacks import format_exception
 
 
 def fails(depth: int) -> None:
@@ -60,9 +60,9 @@ def test_an_exception_that_was_never_raised_has_no_frames() -> None:
 
 
 def test_what_is_kept_of_programs_that_make_code_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_guard, "_MOST_SHOWN", 3)
+    monkeypatch.setattr(_tracebacks, "_MOST_SHOWN", 3)
     for number in range(10):
         with pytest.raises(ZeroDivisionError) as raised:
             exec(compile("1 / 0", f"<made {number}>", "exec"))
         assert f'File "<made {number}>", line 1' in format_exception(raised.value)
-        assert len(_guard._shown) <= 3
+        assert len(_tracebacks._shown) <= 3

@@ -363,3 +363,13 @@ def test_tags_of_the_applications_own_spans_have_stable_names_too(kind: SpanKind
     kept = {"http.request.method": "GET", "http.response.status_code": 404, "component": "mine"}
     assert kept.items() <= dict(span.attributes).items()
     assert (span.status.status_code is StatusCode.ERROR) == (kind is SpanKind.CLIENT)
+
+
+async def test_what_a_client_sends_is_bounded(otel: OpenTelemetry, url: str) -> None:
+    async with connection(url) as opened:
+        opened.send(f"GET /book/7 HTTP/1.1\nHost: {'h' * 30_000}\nUser-Agent: {'u' * 30_000}\n\n")
+        await opened.answer()
+    attributes = (await otel.spans(1))["SERVER"].attributes
+    for name in ("server.address", "user_agent.original"):
+        assert 10_000 < len(attributes[name]) < 20_000
+        assert "characters left out" in attributes[name]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tornado_opentracing._guard import format_exception
 from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS, REDACTED, redact_text, redact_url, redact_value
+from tornado_opentracing._tracebacks import format_exception
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,8 @@ class BridgeRecorder(ShimRecorder):
             return span
 
         self.tracer.start_span = noting
-        self.tracer.name_request = None
+        # A request that is handed on is renamed as with other tracers.
+        self.tracer.__class__ = type("Tracer", (type(self.tracer),), {"name_request": None})
 
     def _set_tag(self, span: Any, set_tag: Any, key: str, value: Any) -> Any:
         if (key, value) == (tags.HTTP_STATUS_CODE, 599):

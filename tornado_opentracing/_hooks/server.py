@@ -22,15 +22,13 @@ from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
 from tornado_opentracing._settings.applications import config_of
 from tornado_opentracing._settings.config import TracingConfig, process
-from tornado_opentracing._spans import lifecycle, routes
+from tornado_opentracing._spans import lifecycle, naming, routes
 from tornado_opentracing._spans.request import (
     SPAN,
     RequestSpan,
     activate,
     active,
     deactivate,
-    name_of,
-    rename,
     start_request_span,
     started,
 )
@@ -102,7 +100,7 @@ def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServer
     if state is None:
         return None
     if delegate.handler_kwargs and issubclass(handler_class, FallbackHandler):
-        state.provisional_name = name_of(state, name)
+        state.provisional_name = naming.called(state.span, name)
     if options.inject_response_headers or options.traced_response_headers:
         response.watch_headers(state, request)
     if callable(options.operation_name):
@@ -135,8 +133,8 @@ def _name_when_made(state: RequestSpan, delegate: HandlerDelegate) -> None:
         delegate.handler_class = handler_class
         try:
             handler = handler_class(*args, **kwargs)
-            rename(
-                state,
+            naming.rename(
+                state.span,
                 routes.operation_name(state.config, delegate.application, delegate.request, handler_class, handler),
             )
         finally:
@@ -171,12 +169,10 @@ def _handed_on(state: RequestSpan, delegate: HandlerDelegate, original: Callable
 def _name_by(state: RequestSpan, delegate: HandlerDelegate) -> None:
     """A ``FallbackHandler`` says nothing about a request, who it is handed on to does."""
     request, handler_class = delegate.request, delegate.handler_class
-    by_tracer = getattr(state.tracer, "name_request", None) if state.options.operation_name is None else None
-    if by_tracer is not None:
-        name = by_tracer(request)
-    else:
+    name = naming.by_tracer(state.tracer, state.options, request)
+    if name is None:
         name = routes.operation_name(state.config, delegate.application, request, handler_class, None)
-    rename(state, name, state.provisional_name)
+    naming.rename(state.span, name, state.provisional_name)
     state.provisional_name = name if issubclass(handler_class, FallbackHandler) else None
     route = routes.route_of(request)
     if route is not None:

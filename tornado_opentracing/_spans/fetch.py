@@ -98,7 +98,7 @@ class FetchSpan(lifecycle.SpanLifecycle):
 
     def _is_failed_redirect(self, response: HTTPResponse) -> bool:
         """Whether one more redirect would have been followed, had it been allowed: to OpenTelemetry, an error."""
-        if self.own is None or not hasattr(self.tracer, "describe_fetch"):
+        if self.own is None or not hasattr(type(self.tracer), "describe_fetch"):
             return False
         is_followed = self.redirects > 0 or (self.own.max_redirects == 0 and self.own.follow_redirects is not False)
         return is_followed and response.code in _REDIRECTS and "Location" in response.headers
@@ -117,6 +117,10 @@ class FetchSpan(lifecycle.SpanLifecycle):
         return found
 
 
+def _client_tags(_tracer: NoopTracer, *known: Any) -> dict[str, Any]:
+    return client_tags(*known)
+
+
 def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> FetchSpan | None:
     """Start the span of a request and inject it into the private copy; ``None`` if it is to have none."""
     options = config.options
@@ -131,7 +135,8 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     if is_kept:
         try:
             # A tracer with terms of its own for HTTP describes the fetch itself; None leaves it untraced.
-            span_tags = getattr(tracer, "describe_fetch", client_tags)(own, url, method, options)
+            describe = getattr(type(tracer), "describe_fetch", _client_tags)
+            span_tags = describe(tracer, own, url, method, options)
         except Exception:
             report("describing a fetch")
     if span_tags is None:

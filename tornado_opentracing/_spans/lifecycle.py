@@ -12,7 +12,8 @@ from opentracing import Span as NoopSpan
 from opentracing import logs, tags
 
 from tornado_opentracing import _redaction, scope_manager
-from tornado_opentracing._guard import call_back, exception_message, format_exception, report
+from tornado_opentracing._guard import call_back, report
+from tornado_opentracing._tracebacks import exception_message, format_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,8 +159,8 @@ def active_span(tracer: Tracer) -> Span | None:
 def kept_beside(tracer: Tracer) -> Callable[[], AbstractContextManager[object]] | None:
     """What a tracer keeps in the current context beside the active span, to be entered in another context."""
     try:
-        keep = getattr(tracer, "kept_beside", None)
-        return None if keep is None else keep()
+        keep: Any = getattr(type(tracer), "kept_beside", None)
+        return None if keep is None else keep(tracer)
     except Exception:
         report("looking up what is active")
         return None

@@ -32,7 +32,7 @@ def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
     """
     try:
         # A tracer that knows Tornado's headers looks into them itself.
-        read = getattr(tracer, "extract_headers", None)
+        read = getattr(type(tracer), "extract_headers", None)
         if read is not None:
             return read(headers)  # type: ignore[no-any-return]
         carrier = {name.lower(): ",".join(values) for name, values in headers._as_list.items()}
@@ -106,9 +106,9 @@ def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> dic
     written: dict[str, str] = {}
     try:
         # A tracer may write what it knows to be valid itself, where there is nothing that it could replace.
-        write: Any = None if headers else getattr(tracer, "inject_headers", None)
+        write: Any = None if headers else getattr(type(tracer), "inject_headers", None)
         if write is not None:
-            written = write(span, headers)
+            written = write(tracer, span, headers)
             if written:
                 return written
         tracer.inject(span.context, Format.HTTP_HEADERS, carrier)

@@ -18,7 +18,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 from tornado_opentracing._guard import call_back, report
 from tornado_opentracing._scopes import within
 from tornado_opentracing._settings.config import process
-from tornado_opentracing._spans import lifecycle, propagation, routes
+from tornado_opentracing._spans import lifecycle, naming, propagation, routes
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class RequestSpan(lifecycle.SpanLifecycle):
     def _name_method_not_allowed(self, handler: RequestHandler) -> None:
         # Known only now where the handler has a prepare, which could have answered.
         if routes.lacks_method(handler.request, type(handler)):
-            rename(self, f"{handler.request.method} method_not_allowed")
+            naming.rename(self.span, f"{handler.request.method} method_not_allowed")
 
 
 def request_span(request: HTTPServerRequest) -> RequestSpan | None:
@@ -98,7 +98,11 @@ def start_request_span(
     if type(tracer) is not NoopTracer:
         try:
             # A tracer with terms of its own for HTTP describes the request itself; None leaves it untraced.
-            span_tags = getattr(tracer, "describe_request", server_tags)(request, options, attribute_names)
+            describe = getattr(type(tracer), "describe_request", None)
+            if describe is None:
+                span_tags = server_tags(request, options, attribute_names)
+            else:
+                span_tags = describe(tracer, request, options, attribute_names)
         except Exception:
             report("describing a request")
         if span_tags is None:
@@ -133,30 +137,6 @@ def started(state: RequestSpan, request: HTTPServerRequest) -> None:
     except BaseException:
         state.finish(None, None)
         raise
-
-
-def name_of(state: RequestSpan, name: str) -> str:
-    """What the span says that it is called, if it does: a tracer may name it otherwise than it was asked to."""
-    try:
-        found = getattr(state.span, "operation_name", name)
-        return found if isinstance(found, str) else name
-    except Exception:
-        report("naming a span")
-        return name
-
-
-def rename(state: RequestSpan, name: str, provisional: str | None = None) -> None:
-    """Give the span another operation name.
-
-    :param provisional: what it was called so far; if somebody else gave it another name since, as far as the span
-        tells, that stays.
-    """
-    span = state.span
-    try:
-        if provisional is None or getattr(span, "operation_name", provisional) == provisional:
-            span.set_operation_name(name)
-    except Exception:
-        report("naming a span")
 
 
 _Opened = tuple["Token[tuple[TracingConfig | None, RequestSpan | None]]", "Scope | None"]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import SpanKind
 from opentracing import logs, tags
 
-from tornado_opentracing._guard import format_exception
+from tornado_opentracing._tracebacks import format_exception
 
 EXCEPTION = "exception"
 # An enumeration's members are slow to look up.

@@ -72,7 +72,9 @@ class RequestDescription(Description):
         """Method and route, unless the application has asked for another name."""
         if self._options.operation_name is not None:
             return _attributes.text(operation_name)
-        return request_name(self._request)
+        request = self._request
+        method = request.method if request.method in _attributes.METHODS else "HTTP"
+        return _name(method, getattr(request, routes.PATTERN, None))
 
     def attributes(self) -> dict[str, Any]:
         """What the conventions require and recommend of a server span, and what the application has asked for."""
@@ -82,16 +84,16 @@ class RequestDescription(Description):
             uri = _redaction.redact_url(request.uri or "", options.redacted_query_params)
             scheme, host, version = request.protocol, request.host, request.version
             method = request.method
-            # What nearly all have, at once: one by one costs twice as much.
-            found = {"http.request.method": method, "url.scheme": scheme, "url.path": uri}
-            if method not in _attributes.METHODS:
-                _put_method(found, method)
             if uri[:1] != "/":  # the whole URL, which an HTTP proxy is asked for
                 host = _netloc(uri) or host
+            server = _server_at(scheme, host) if len(host) < _LONG else _server(scheme, host)
+            # What nearly all have, at once: one by one costs twice as much.
+            found = {"http.request.method": method, "url.scheme": scheme, "url.path": uri, **server}
+            if method not in _attributes.METHODS:
+                _put_method(found, method)
             if "?" in uri or "#" in uri or uri[:1] != "/" or uri[:2] == "//" or not uri.isascii():
                 del found["url.path"]
                 _attributes.put_url(found, _attributes.text(uri))
-            found.update(_server_at(scheme, host) if len(host) < _LONG else _server(scheme, host))
             try:
                 address = request.connection.context.address  # type: ignore[union-attr]
             except AttributeError:  # somebody's own connection
@@ -110,7 +112,8 @@ class RequestDescription(Description):
             user_agents = request.headers._as_list.get("User-Agent")
             if user_agents is not None:
                 user_agent = ",".join(user_agents)
-                found["user_agent.original"] = user_agent if user_agent.isascii() else _attributes.text(user_agent)
+                is_plain = user_agent.isascii() and len(user_agent) < _LONG
+                found["user_agent.original"] = user_agent if is_plain else _bounded(user_agent)
             pattern = getattr(request, routes.PATTERN, None)
             if pattern is not None:
                 route = routes.template(pattern)
@@ -133,8 +136,8 @@ class RequestDescription(Description):
 
 def request_name(request: HTTPServerRequest) -> str:
     """Method and route, as far as they are known."""
-    method = request.method
-    return _name(method if method in _attributes.METHODS else "HTTP", getattr(request, routes.PATTERN, None))
+    method = request.method if request.method in _attributes.METHODS else "HTTP"
+    return _name(method, getattr(request, routes.PATTERN, None))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -186,12 +189,16 @@ class FetchDescription(Description):
         return found
 
 
+def _bounded(value: Any) -> str:
+    return _redaction.clip(_attributes.text(value))
+
+
 def _put_method(found: dict[str, Any], method: Any) -> None:
     if method in _attributes.METHODS:
         found["http.request.method"] = method
     else:
         found["http.request.method"] = "_OTHER"
-        found["http.request.method_original"] = _attributes.text(method)
+        found["http.request.method_original"] = _bounded(method)
 
 
 def _server_of(url: str) -> dict[str, Any]:
@@ -199,7 +206,8 @@ def _server_of(url: str) -> dict[str, Any]:
     netloc = rest.partition("/")[0]
     if not separator or "?" in netloc or "#" in netloc:  # as few are, and those need a closer look
         scheme, netloc = url.partition(":")[0], _netloc(url)
-    return _server_at(scheme.lower(), netloc)
+    scheme = scheme.lower()
+    return _server_at(scheme, netloc) if len(netloc) < _LONG else _server(scheme, netloc)
 
 
 def _netloc(url: str) -> str:
@@ -219,7 +227,7 @@ def _server(scheme: str, netloc: str) -> dict[str, Any]:
         name = name[1:-1]
     if not name:
         return {}
-    found: dict[str, Any] = {"server.address": _attributes.text(name.lower())}
+    found: dict[str, Any] = {"server.address": _bounded(name.lower())}
     number = int(port) if port else _DEFAULT_PORTS.get(scheme)
     if number is not None:
         found["server.port"] = number

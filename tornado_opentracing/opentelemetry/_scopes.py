@@ -13,6 +13,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from tornado_opentracing._scopes.layer import LEFT, Layer, counting
 from tornado_opentracing._scopes.scope import ContextVarsScope
 from tornado_opentracing.opentelemetry._context import attach, detach, get_current
+from tornado_opentracing.opentelemetry._span import Span as OurSpan
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class _Top:
 
     def set(self, scope: Layer) -> Opened:
         # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
-        layer = Context({**get_current(), **_layer(scope)})
+        current = get_current()
+        layer = Context({**current, **_layer(scope)} if current else _layer(scope))
         return attach(layer), layer
 
     def reset(self, token: Opened) -> None:
@@ -102,10 +104,13 @@ def _layer(scope: Any) -> dict[str, object]:
     if not is_ours and (scope is None or scope.is_cut):
         return {_TOP: (scope, trace.INVALID_SPAN), _SPAN_KEY: trace.INVALID_SPAN, _BAGGAGE_KEY: _NO_ITEMS}
     shim = scope._span
-    span = shim.unwrap()
+    if type(shim) is OurSpan:
+        # What the methods of others give, too.
+        span, items = shim._otel_span, shim._items
+    else:
+        span, items = shim.unwrap(), shim.context.baggage
     top = (scope, span) if is_ours else (scope._below, trace.INVALID_SPAN)
-    items = getattr(shim, "_items", None)
-    return {_TOP: top, _SPAN_KEY: span, _BAGGAGE_KEY: shim.context.baggage if items is None else items}
+    return {_TOP: top, _SPAN_KEY: span, _BAGGAGE_KEY: items}
 
 
 class _UntidyLayer(Context):

@@ -7,27 +7,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import opentracing
-from opentelemetry import baggage, trace
+from opentelemetry import trace
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation import _SPAN_KEY
-from opentracing import ReferenceType
 from opentracing.tags import ERROR, HTTP_STATUS_CODE, SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes, _carriers
 from tornado_opentracing.opentelemetry._context import (
     NO_ITEMS,
     SpanContext,
-    carrying,
     get_current,
     has_baggage,
     is_suppressed,
 )
 from tornado_opentracing.opentelemetry._described import Tags
 from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
+from tornado_opentracing.opentelemetry._parents import NOWHERE, parent_of, referred
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
-from tornado_opentracing.opentelemetry._span import Span
+from tornado_opentracing.opentelemetry._span import Span, started
 from tornado_opentracing.opentelemetry._starting import starter
 
 if TYPE_CHECKING:
@@ -43,10 +42,8 @@ if TYPE_CHECKING:
 
 # An enumeration's members are slow to look up.
 _INTERNAL = SpanKind.INTERNAL
-_REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
 #: Where a span context, which is a tuple, has what its property of that name says.
 _IS_VALID = 5
-_NOWHERE = Context()  # neither a span nor baggage
 
 
 class Tracer(opentracing.Tracer):
@@ -101,11 +98,11 @@ class Tracer(opentracing.Tracer):
         """
         links: list[trace.Link] = []
         if references:
-            child_of, links = _referred(child_of, references)
+            child_of, links = referred(child_of, references)
         parent: trace.SpanContext | None = None
-        context, items = _NOWHERE, NO_ITEMS
+        context, items = NOWHERE, NO_ITEMS
         if child_of is not None or not ignore_active_span:
-            context, items = self._current() if child_of is None else _parent(child_of)
+            context, items = self._current() if child_of is None else parent_of(child_of)
             above: Any = context.get(_SPAN_KEY)
             if above is not None:
                 parent = above.get_span_context()
@@ -124,7 +121,7 @@ class Tracer(opentracing.Tracer):
             described = Tags(given, kind, self.is_dup)
         nanoseconds = None if start_time is None else int(start_time * 1e9)
         otel_span = self._start(operation_name or "", described, context, parent, links, nanoseconds)
-        span = Span(self, otel_span, items, described.kind, described.error_statuses)
+        span = started(self, otel_span, items, described.kind, described.error_statuses)
         if status is not None:
             span.note_status(status)
         return span if error is None else span.set_tag(ERROR, error)
@@ -157,7 +154,7 @@ class Tracer(opentracing.Tracer):
         :param carrier: a ``dict`` for text and HTTP headers, a ``bytearray`` for the binary format.
         :raises opentracing.UnsupportedFormatException: there is no such format, or the carrier is not one of its.
         """
-        _carriers.inject(self._current()[0] if span_context is None else _parent(span_context)[0], format, carrier)
+        _carriers.inject(self._current()[0] if span_context is None else parent_of(span_context)[0], format, carrier)
 
     #: What :meth:`extract` finds in a request's headers; where that is nothing, no carrier is made.
     extract_headers = staticmethod(_carriers.extract_headers)
@@ -191,7 +188,7 @@ class Tracer(opentracing.Tracer):
             and below.span.unwrap().get_span_context().trace_id == otel_span.get_span_context().trace_id
         ):
             items = _merged(items, below.span.context.baggage)
-        return Span(self, otel_span, items, getattr(otel_span, "kind", _INTERNAL))
+        return started(self, otel_span, items, getattr(otel_span, "kind", _INTERNAL))
 
     def _current(self) -> tuple[Context, dict[str, Any]]:
         """OpenTelemetry's current context and the baggage in it, with the active span's where that has more."""
@@ -215,36 +212,3 @@ def _merged(items: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     if not items or not more or items is more:
         return items or more
     return {**items, **more}
-
-
-def _parent(parent: Any) -> tuple[Context, dict[str, Any]]:
-    """An OpenTelemetry context with a span, or a span context, and its baggage."""
-    if isinstance(parent, Span):
-        return carrying(parent._otel_span, parent._items), parent._items
-    if isinstance(parent, opentracing.Span):
-        parent = parent.context
-    if isinstance(parent, SpanContext):
-        return parent.carrying, parent._items
-    unwrap = getattr(parent, "unwrap", None)
-    unwrapped = None if unwrap is None else unwrap()
-    if not isinstance(unwrapped, trace.SpanContext):
-        # Of a tracer that does nothing, or of another kind: there is nothing to go on with.
-        return _NOWHERE, NO_ITEMS
-    # Of OpenTelemetry's own shim, whose baggage is one of its contexts.
-    items: Any = dict(baggage.get_all(parent.baggage)) or NO_ITEMS
-    return carrying(trace.NonRecordingSpan(unwrapped), items), items
-
-
-def _referred(child_of: Any, references: list[Reference]) -> tuple[Any, list[trace.Link]]:
-    """The parent and the links that references give."""
-    known: list[Any] = [each for each in references if isinstance(each.referenced_context, SpanContext)]
-    if child_of is None and known:
-        first = next((each for each in known if each.type == ReferenceType.CHILD_OF), known[0])
-        child_of = first.referenced_context
-        if first.type == ReferenceType.CHILD_OF:
-            known.remove(first)
-    return child_of, [
-        trace.Link(each.referenced_context.unwrap(), {"opentracing.ref_type": _REFERENCE_TYPES[each.type]})
-        for each in known
-        if each.referenced_context.unwrap().is_valid
-    ]

@@ -15,8 +15,8 @@ from opentracing import Format, Reference
 from opentracing.mocktracer import MockTracer
 from opentracing.mocktracer.span import MockSpan
 
-from tornado_opentracing._guard import exception_message, format_exception
 from tornado_opentracing._redaction import known_names, redact_text
+from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 from tornado_opentracing.viewer._codec import W3CPropagator
 
