@@ -39,6 +39,20 @@ ONCE_ONLY = [
 ]
 ONCE = ("3.13", TORNADOS["3.13"][-1])
 
+#: What takes its time and depends on Python, or on OpenTelemetry, but not on Tornado: tested on each Python with the
+#: newest Tornado, and with the lowest version of everything.
+NOT_OF_TORNADO = [
+    "cost",
+    "harm/test_threads.py",
+    "opentelemetry/test_ending.py",
+    "opentelemetry/test_provider.py",
+    "project",
+    "random_programs",
+    "scopes/test_memory.py",
+    "scopes/test_model.py",
+    "scopes/test_untidy.py",
+]
+
 #: What PyPy is tested with: what is active, the server's and the client's spans, WebSockets.
 CORE = ["scopes", "server", "client", "websocket", "spans"]
 
@@ -93,6 +107,8 @@ def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
     left_out = [] if (session.python, tornado) == ONCE else ONCE_ONLY
+    if tornado != TORNADOS[str(session.python)][-1]:
+        left_out = [*left_out, *NOT_OF_TORNADO]
     # The command and not "python -m pytest", which would put the source tree before the wheel.
     ignored = [f"--ignore=tests/{path}" for path in left_out]
     session.run("pytest", "--numprocesses=auto", *ignored, *session.posargs)
