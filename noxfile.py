@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "lowest", "tracers", "beside", "tests"]
+nox.options.sessions = ["lint", "lowest", "tracers", "beside", "applications(flower)", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -74,6 +74,15 @@ PEERS = {
     "skywalking": ["apache-skywalking==1.2.0"],
     "newrelic": ["newrelic==14.1.0"],
     "instana": ["instana==3.20.0"],
+}
+
+#: Applications whose own tests are run traced: what is installed for them, and the package whose source has the tests.
+APPLICATIONS = {
+    "flower": (["flower==2.0.1", "pytest-timeout==2.4.0", "setuptools"], "flower==2.0.1"),
+    "jupyter-server": (
+        ["jupyter_server[test]==2.21.1", "hatchling", "hatch-jupyter-builder"],
+        "jupyter_server==2.21.1",
+    ),
 }
 
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
@@ -148,6 +157,23 @@ def beside(session: nox.Session, peer: str) -> None:
     kit = nox.project.dependency_groups(PYPROJECT, "kit")
     session.install(*kit, *PEERS[peer], f"tornado=={TORNADOS['3.11'][-1]}", ".")
     session.run("pytest", f"tests/beside/test_{peer}.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("application", list(APPLICATIONS), ids=list(APPLICATIONS))
+def applications(session: nox.Session, application: str) -> None:
+    """Run an application's own tests bare and traced, and compare; then start it as its recipe says."""
+    packages, source = APPLICATIONS[application]
+    session.install("pip", "pytest", *packages, f"tornado=={TORNADOS['3.11'][-1]}", ".[opentelemetry]")
+    folder = pathlib.Path(session.create_tmp())
+    # Its wheel has no tests.
+    download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", source]
+    session.run("python", "-m", *download, f"--dest={folder}")
+    for archive in folder.glob("*.tar.gz"):
+        shutil.unpack_archive(archive, folder, filter="data")
+    (tests,) = (found for found in folder.iterdir() if found.is_dir())
+    session.run("python", "tests/applications/run.py", application, str(tests), *session.posargs)
+    session.run("python", "tests/applications/recipe.py", application)
 
 
 @nox.session

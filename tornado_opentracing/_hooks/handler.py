@@ -101,6 +101,23 @@ def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) 
     return _handle_request_exception
 
 
+def _flush_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def flush(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
+        # Most responses are flushed once, by finish(), which says so.
+        has_begun = self._headers_written
+        if kwargs or args or has_begun or not layer.enabled:
+            return original(self, *args, **kwargs)
+        try:
+            return original(self)
+        finally:
+            state = request_span(self.request)
+            if state is not None and not state.finished and self._headers_written:
+                response.note_first_byte(state, self)
+
+    return flush
+
+
 def sees_end_of(handler: RequestHandler) -> bool:
     """Whether the hook of ``_execute`` is what runs for a handler: a class may have an ``_execute`` of its own."""
     return type(handler)._execute is EXECUTE.replacement
@@ -111,6 +128,7 @@ EXECUTE = Patch(RequestHandler, "_execute", _execute_hook)
 HOOKS = [
     EXECUTE,
     Patch(RequestHandler, "finish", _finish_hook),
+    Patch(RequestHandler, "flush", _flush_hook),
     Patch(RequestHandler, "send_error", _send_error_hook),
     Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
 ]

@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from opentracing import logs
+
 from tornado_opentracing._guard import report
 from tornado_opentracing._spans import propagation
 from tornado_opentracing._spans.request import RequestSpan, client_has_left
@@ -16,6 +18,9 @@ from tornado_opentracing._spans.request import RequestSpan, client_has_left
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
     from tornado.web import RequestHandler
+
+#: Of a response that was flushed before it was finished: how long after the request it began, in milliseconds.
+FIRST_BYTE_MS = "http.response.first_byte_ms"
 
 
 def end_with(state: RequestSpan, handler: RequestHandler) -> None:
@@ -72,3 +77,14 @@ def _write_headers(connection: Any, original: Callable[..., Any], state: Request
         return result
 
     return write_headers
+
+
+def note_first_byte(state: RequestSpan, handler: RequestHandler) -> None:
+    """Say when the response began, for it goes on: what is left is not the time that it took to answer."""
+    if client_has_left(handler):
+        return
+    try:
+        state.span.set_tag(FIRST_BYTE_MS, round(handler.request.request_time() * 1000, 3))
+        state.span.log_kv({logs.EVENT: "first byte"})
+    except Exception:
+        report("noting the first byte of a response")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
     from tornado.web import RequestHandler
+    from tornado.websocket import WebSocketHandler
 
 # What a callback is given differs between server and client spans, so it takes Any.
 StartSpanCallback = Callable[["Span", Any], object]
@@ -24,6 +25,9 @@ OperationName = Literal["handler", "route"] | Callable[["RequestHandler"], str]
 RequestFilter = Callable[["HTTPServerRequest"], object]
 FetchFilter = Callable[["HTTPRequest"], object]
 AcceptParent = bool | Callable[["HTTPServerRequest"], object]
+WebSocketMessages = bool | Literal["both"]
+MessageFilter = Callable[["WebSocketHandler", Any], object]
+Background = Literal["detached", "inherit", "link"]
 
 PREFIX = "opentracing_"
 
@@ -46,9 +50,11 @@ class OptionValues(TypedDict, total=False):
     unredacted_headers: Iterable[str]
     redacted_query_params: Iterable[str]
     inject_response_headers: bool
-    trace_websocket_messages: bool
+    trace_websocket_messages: WebSocketMessages
+    websocket_message_filter: MessageFilter | None
     trace_websocket_connection: bool
     trace_templates: bool
+    background: Background
     accept_parent: AcceptParent
     client_filter: FetchFilter | None
     propagation_filter: FetchFilter | None
@@ -80,9 +86,11 @@ class Options:
     unredacted_headers: frozenset[str] = frozenset()
     redacted_query_params: frozenset[str] = DEFAULT_QUERY_PARAMS
     inject_response_headers: bool = False
-    trace_websocket_messages: bool = False
+    trace_websocket_messages: WebSocketMessages = False
+    websocket_message_filter: MessageFilter | None = None
     trace_websocket_connection: bool = False
     trace_templates: bool = False
+    background: Background = "detached"
     accept_parent: AcceptParent = True
     client_filter: FetchFilter | None = None
     propagation_filter: FetchFilter | None = None
@@ -130,6 +138,18 @@ def _operation_name(value: Any) -> Any:
     if not callable(value) and value not in ("handler", "route"):
         raise ValueError(f"must be 'handler', 'route' or callable, not {value!r}")
     return _callback(value) if callable(value) else value
+
+
+def _websocket_messages(value: Any) -> Any:
+    if not isinstance(value, bool) and value != "both":
+        raise TypeError(f"must be True, False or 'both', not {value!r}")
+    return value
+
+
+def _background(value: Any) -> Any:
+    if value not in ("detached", "inherit", "link"):
+        raise ValueError(f"must be 'detached', 'inherit' or 'link', not {value!r}")
+    return value
 
 
 def _items(value: Any, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
@@ -203,9 +223,11 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "unredacted_headers": _lower_names,
     "redacted_query_params": _name_set,
     "inject_response_headers": _flag,
-    "trace_websocket_messages": _flag,
+    "trace_websocket_messages": _websocket_messages,
+    "websocket_message_filter": _callback,
     "trace_websocket_connection": _flag,
     "trace_templates": _flag,
+    "background": _background,
     "accept_parent": _accept_parent,
     "client_filter": _callback,
     "propagation_filter": _callback,
