@@ -237,7 +237,7 @@ class Socket(WebSocketHandler, Noting):
         self.note("on_message", message)
         if message == "close":
             self.close(1001, reason="going away")
-            return
+            return None
         if message == "raise":
             raise ZeroDivisionError("oops")
         self.write_message(message, binary=isinstance(message, bytes))
