@@ -26,6 +26,9 @@ def _execute_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callabl
             if state.finished or state.executing:
                 return await original(self, transforms, *args, **kwargs)
             state.executing = True
+            if state.unstarted is not None:
+                request.connection._finish_future.remove_done_callback(state.unstarted)  # type: ignore[union-attr]
+                state.unstarted = None
         try:
             return await original(self, transforms, *args, **kwargs)
         except BaseException as error:
@@ -103,11 +106,13 @@ def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) 
 
 def _flush_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
-    def flush(self: RequestHandler, *args: Any, **kwargs: Any) -> Any:
-        # Most responses are flushed once, by finish(), which says so.
+    def flush(self: RequestHandler, *args: Any, include_footers: Any = None) -> Any:
+        # Most responses are flushed once, by finish(), which says so: that is to cost little.
+        if include_footers is not None:
+            return original(self, include_footers=include_footers)
         has_begun = self._headers_written
-        if kwargs or args or has_begun or not layer.enabled:
-            return original(self, *args, **kwargs)
+        if args or has_begun or not layer.enabled:
+            return original(self, *args)
         try:
             return original(self)
         finally:

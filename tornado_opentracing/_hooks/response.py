@@ -6,6 +6,7 @@ Most responses are finished by their handler, and need none of this.
 from __future__ import annotations
 
 import functools
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from opentracing import logs
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._spans import propagation
-from tornado_opentracing._spans.request import RequestSpan, client_has_left
+from tornado_opentracing._spans.request import RequestSpan, client_has_left, note
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
@@ -48,6 +49,23 @@ def watch_end(state: RequestSpan, handler: RequestHandler) -> None:
 
 def _ended(state: RequestSpan, handler: RequestHandler, future: object) -> None:  # noqa: ARG001 - a callback of futures
     state.finish_for(handler)
+
+
+def watch_start(state: RequestSpan, handler: RequestHandler) -> None:
+    """End the span in the same way if ``_execute`` never begins: its task is cancelled before its first step.
+
+    So does ``asyncio.run`` that ends in the tick in which the request came. Once it begins, ``_execute`` tells of its end.
+    """
+    ended = getattr(handler.request.connection, "_finish_future", None)
+    if ended is not None:
+        state.unstarted = functools.partial(_not_started, state, handler)
+        ended.add_done_callback(state.unstarted)
+
+
+def _not_started(state: RequestSpan, handler: RequestHandler, future: object) -> None:  # noqa: ARG001 - as above
+    if not state.finished:
+        note(state, handler, CancelledError())
+        state.finish_for(handler)
 
 
 def watch_headers(state: RequestSpan, request: HTTPServerRequest) -> None:

@@ -68,7 +68,9 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
         finally:
             deactivate(opened)
-        if self.handler_class._execute is not EXECUTE.replacement:
+        if self.handler_class._execute is EXECUTE.replacement:
+            response.watch_start(state, self.handler)
+        else:
             response.watch_end(state, self.handler)
         return result
 

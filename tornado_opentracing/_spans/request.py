@@ -44,6 +44,8 @@ class RequestSpan(lifecycle.SpanLifecycle):
     is_unanswered: bool
     #: Whether a handler is at work on it: one whose ``_execute`` this package sees.
     executing: bool
+    #: What ends it where that handler never gets to work.
+    unstarted: Callable[[Any], None] | None
     #: What it is called until the handler is known that a ``FallbackHandler`` hands the request on to.
     provisional_name: str | None
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
@@ -125,7 +127,7 @@ def start_request_span(
         return None
     # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.
     state.is_unanswered = state.executing = False
-    state.provisional_name = None
+    state.provisional_name = state.unstarted = None
     request._tornado_opentracing = state  # type: ignore[attr-defined]
     metrics = process.metrics
     if metrics is not None:
