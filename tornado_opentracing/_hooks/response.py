@@ -54,7 +54,7 @@ def _ended(state: RequestSpan, handler: RequestHandler, future: object) -> None:
 def watch_start(state: RequestSpan, handler: RequestHandler) -> None:
     """End the span in the same way if ``_execute`` never begins: its task is cancelled before its first step.
 
-    So does ``asyncio.run`` that ends in the tick in which the request came. Once it begins, ``_execute`` tells of its end.
+    So does ``asyncio.run`` that ends in the tick in which the request came. Once it begins, it tells of its end itself.
     """
     ended = getattr(handler.request.connection, "_finish_future", None)
     if ended is not None:
