@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "lowest", "tracers", "beside", "applications(flower)", "tests"]
+nox.options.sessions = ["lint", "docs", "lowest", "tracers", "beside", "applications(flower)", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -249,6 +249,17 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     # With pyright, which the tests do without.
     session.run("pytest", "tests/project/test_typing.py")
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """Build the documentation in build/docs, every warning an error; ``-- linkcheck`` asks for what is elsewhere."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "docs"), ".[opentelemetry]")
+    builder = session.posargs[0] if session.posargs else "html"
+    session.run(
+        "sphinx-build", "--fresh-env", "--fail-on-warning", "--keep-going", "--quiet", "--builder", builder,
+        "docs", "build/docs",
+    )  # fmt: skip
 
 
 @nox.session
