@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+
 import tomllib
 
 PROJECT = tomllib.loads(pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))["project"]

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.pages import PAGES, text_of
 
 import tornado_opentracing
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-#: What stands in README as code, in a line or in a block.
-CODE = "\n".join(map("".join, re.findall(r"^```python\n(.*?)^```$|`([^`\n]+)`", README, re.MULTILINE | re.DOTALL)))
+TEXT = "\n".join(map(text_of, PAGES))
+#: What stands on the pages of the documentation as code, in a line or in a block.
+CODE = "\n".join(map("".join, re.findall(r"^```python\n(.*?)^```$|`([^`\n]+)`", TEXT, re.MULTILINE | re.DOTALL)))
 
 #: Modules whose public names the package offers itself.
 MODULES = ["executor", "logs", "scope_manager"]
@@ -56,7 +57,7 @@ def test_a_module_apart_offers_what_is_documented(name: str) -> None:
     defined = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
     assert {value.__name__ for value in defined} <= set(module.__all__)
     for offered in module.__all__:
-        assert re.search(rf"\b{offered}\b", CODE), "not in README"
+        assert re.search(rf"\b{offered}\b", CODE), "on no page"
         assert inspect.getdoc(getattr(module, offered))
 
 
@@ -71,7 +72,7 @@ def test_a_public_module_offers_what_the_package_offers_and_nothing_else(name: s
 
 @pytest.mark.parametrize("name", tornado_opentracing.__all__)
 def test_every_public_name_is_documented(name: str) -> None:
-    assert re.search(rf"\b{name}\b", CODE), "not in README"
+    assert re.search(rf"\b{name}\b", CODE), "on no page"
     value = getattr(tornado_opentracing, name)
     if isinstance(value, type) or callable(value):
         assert inspect.getdoc(value)
