@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "lowest", "tracers", "beside", "applications(flower)", "tests"]
+nox.options.sessions = ["lint", "docs", "package", "lowest", "tracers", "beside", "applications(flower)", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -249,6 +249,44 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     # With pyright, which the tests do without.
     session.run("pytest", "tests/project/test_typing.py")
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """Build the documentation in build/docs, every warning an error; ``-- linkcheck`` asks for what is elsewhere."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "docs"), ".[opentelemetry]", "-c", "constraints.txt")
+    builder = session.posargs[0] if session.posargs else "html"
+    session.run(
+        "sphinx-build", "--fresh-env", "--fail-on-warning", "--keep-going", "--quiet", "--builder", builder,
+        "docs", "build/docs",
+    )  # fmt: skip
+
+
+@nox.session(python="3.11")
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel into dist, and check them: twice the same, complete, and as an index wants them."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "package"), "--constraint", "constraints.txt")
+    session.run("python", "tools/package.py")
+    files = [str(path) for path in sorted(pathlib.Path("dist").iterdir())]
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", *[path for path in files if path.endswith(".whl")])
+    session.run("pyroma", "--min", "10", *[path for path in files if path.endswith(".tar.gz")])
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """Make a release, ``-- 2.0.0``: version, changelog, commit, tag, and what is to be published; nothing is sent."""
+    session.run("python", "tools/release.py", *session.posargs)
+    session.notify("package", posargs=())
+
+
+@nox.session(venv_backend="none")
+def address(session: nox.Session) -> None:
+    """Have the project at another address, ``-- https://...``, wherever it stands."""
+    (new,) = session.posargs
+    old = PYPROJECT["project"]["urls"]["Repository"]
+    for path in map(pathlib.Path, str(session.run("git", "grep", "-lI", old, external=True, silent=True)).split()):
+        path.write_text(path.read_text("utf-8").replace(old, new.rstrip("/")), "utf-8")
 
 
 @nox.session

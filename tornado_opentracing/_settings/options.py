@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -111,13 +112,18 @@ def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] =
     for name, value in values.items():
         check = _CHECKS.get(name)
         if check is None:
-            known = sorted([*_CHECKS, *others])
-            raise TypeError(f"{prefix}{name} is not an option; the options are {', '.join(prefix + k for k in known)}")
+            raise TypeError(_unknown(name, prefix, sorted([*_CHECKS, *others])))
         try:
             result[name] = check(value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{prefix}{name} {error}") from None
     return result
+
+
+def _unknown(name: str, prefix: str, known: list[str]) -> str:
+    likely = difflib.get_close_matches(name, known, 1)
+    meant = f" (did you mean {prefix}{likely[0]}?)" if likely else ""
+    return f"{prefix}{name} is not an option{meant}; the options are {', '.join(prefix + option for option in known)}"
 
 
 def _flag(value: Any) -> bool:
@@ -130,7 +136,7 @@ def _callback(value: Any) -> Any:
     if value is not None and not callable(value):
         raise TypeError(f"must be callable, not {value!r}")
     if inspect.iscoroutinefunction(value):
-        raise TypeError(f"must be a plain function, not the coroutine function {value!r}")
+        raise TypeError(f"must be a plain function, which is not awaited, not the coroutine function {value!r}")
     return value
 
 
@@ -154,6 +160,8 @@ def _background(value: Any) -> Any:
 
 def _items(value: Any, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
     # A single string, which can be iterated too, is taken for the mistake that it is.
+    if isinstance(value, kinds):
+        raise TypeError(f"must be a list of {what}, not {value!r}: put it in brackets, [{value!r}]")
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"must be a list of {what}, not {value!r}")
     result = tuple(value)
