@@ -386,16 +386,16 @@ def tree_of(text: str) -> list[tuple[str, str]]:
     return [(name, names.get(parent, "")) for _, parent, name in found]
 
 
-def test_websocket_shows_every_message_beneath_the_handshake() -> None:
+def test_websocket_shows_every_message_as_a_trace_of_its_own() -> None:
     assert tree_of(output("websocket")) == [
         ("GET", ""),
         ("Echo", "GET"),
-        ("Echo.open", "Echo"),
-        ("Echo.on_message", "Echo"),
+        ("Echo.open", ""),
+        ("Echo.on_message", ""),
         ("think", "Echo.on_message"),
-        ("Echo.on_message", "Echo"),
+        ("Echo.on_message", ""),
         ("think", "Echo.on_message"),
-        ("Echo.on_close", "Echo"),
+        ("Echo.on_close", ""),
     ]
     assert "    text, 5 bytes" in output("websocket")
     assert "    binary, 5 bytes" in output("websocket")
