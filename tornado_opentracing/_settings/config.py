@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import opentracing
 
@@ -43,6 +43,14 @@ class TracingConfig:
         self.options = Options(**self.given)
         _redaction.redact_also(self.options.redacted_query_params)
         self.filters_requests = bool(self.options.excluded_paths or self.options.request_filter)
+
+    def __deepcopy__(self: Config, memo: object) -> Config:
+        """Whoever copies an Application or its settings copies no tracer."""
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Whoever pickles an Application or its settings pickles nothing that was only shown in them."""
+        return super().__reduce_ex__(protocol) if self.base is None else (type(None), ())
 
     @classmethod
     def unasked(cls: type[Config], tracer: Tracer | None, given: Mapping[str, Any]) -> Config:
