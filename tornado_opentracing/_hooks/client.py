@@ -146,7 +146,8 @@ def _begin_request(
     is_refused = is_tornados and not _OF_FETCH.issuperset(kwargs)
     own = None if is_refused else private_request.copy_of(request)
     if own is None:
-        return _begin_without_copy(config, request.url, request.method, args, kwargs)
+        url, method = getattr(request, "url", ""), getattr(request, "method", "")
+        return _begin_without_copy(config, url, method, args, kwargs)
     before = private_request.shown(own.headers)
     state = start_fetch_span(config, own, own.url, own.method)
     if state is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._settings.config import process
+from tornado_opentracing._spans.keeping import keep
 from tornado_opentracing._spans.request import SPAN, RequestSpan
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from tornado_opentracing._settings.config import TracingConfig
 
 _ASKED = "_tornado_opentracing_asked"
+
+
+class _Asked(tuple[Any, ...]):
+    """What a request was asked for."""
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Whoever pickles a request pickles no settings."""
+        return type(None), ()
 
 
 class Excluded(RequestSpan):
@@ -44,7 +53,7 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
     if not config.filters_requests:
         return False
     options = config.options
-    asked = (options.excluded_paths, options.request_filter)
+    asked = _Asked((options.excluded_paths, options.request_filter))
     if getattr(request, _ASKED, None) == asked:
         return False
     is_wanted = True
@@ -58,7 +67,7 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
         except Exception:
             report("request_filter")
     if is_wanted:
-        setattr(request, _ASKED, asked)
+        keep(request, _ASKED, asked)
     else:
         exclude(request, config)
     return not is_wanted
@@ -75,4 +84,4 @@ def exclude(request: HTTPServerRequest, config: TracingConfig) -> None:
     process.has_excluded = True
     if config.excluded is None:
         config.excluded = Excluded(config)
-    setattr(request, SPAN, config.excluded)
+    keep(request, SPAN, config.excluded)

@@ -15,6 +15,7 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._spans.keeping import keep
 from tornado_opentracing._spans.routes import PATTERN
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def _find_handler_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
             matcher = rule.matcher
             pattern = matcher.regex.pattern if isinstance(matcher, PathMatches) else None
             # Not by way of request.__dict__, which makes every later look at an attribute dearer.
-            request._tornado_opentracing_route = pattern  # type: ignore[attr-defined]
+            try:
+                request._tornado_opentracing_route = pattern  # type: ignore[attr-defined]
+            except Exception:
+                keep(request, PATTERN, pattern)
         return delegate
 
     return find_handler

@@ -51,7 +51,7 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         if self.handler_kwargs and issubclass(self.handler_class, FallbackHandler) and not excludes(config, request):
             config = _config_behind(self) or config
         if (config.filters_requests or process.has_excluded) and excludes(config, request):
-            return _untraced(config.untraced, getattr(request, SPAN), original, self)
+            return _untraced(config.untraced, getattr(request, SPAN, None), original, self)
         state = _start(config, self, request) if config.options.trace_all else None
         if state is None:
             # Nearly always nothing else is known here that would count.

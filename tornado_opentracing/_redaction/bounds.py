@@ -14,7 +14,7 @@ _ROOM = 64  # the mark never takes more
 
 # What tells, in a word, that there may be something in it to redact; and what a value may begin with that has blanks.
 _TELLING = re.compile(r"[=:@%\"'\\]")
-_QUOTED = re.compile(r"[\"']\s*:|=[\"']")
+_QUOTED = re.compile(r"[\"']\s*[:=,]|=\s*(?:\\*[A-Za-z]{0,2}[\"']|[\w.]*[\[({]|<)")
 
 
 def clip(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tornado_opentracing._redaction import quoted
 from tornado_opentracing._redaction.names import is_secret_name
 
 # What a name begins behind is what it cannot contain: so nothing is looked at twice. An equals sign is among it, for a
 # value may be a query itself.
-_PARAM = re.compile(r"""(^|[?&;#=\s"'`(<>{,|:])([^?&;#=\s"'`(<>{,|:]+)(?:=|\s+=+\s*)""")
+_PARAM = re.compile(r"""(^|[?&;#=\s"'`(<>{,|:])([^?&;#=\s"'`(<>{,|:]+)\s*:?=+\s*""")
 _BLANK = re.compile(r"[&\s]")
+# What Python shows of a value that may have blanks in it: ``b'...'``, ``\\'...\\'``, ``SecretStr('...')``, ``<...>``.
+_ENCLOSED = re.compile(r"""\\*[A-Za-z]{0,2}["']|[\w.]*[\[({]|<""")
 
 
 def find(text: str, secrets: frozenset[str], *, is_prose: bool) -> Iterator[tuple[int, int, str]]:
@@ -32,10 +35,7 @@ def find(text: str, secrets: frozenset[str], *, is_prose: bool) -> Iterator[tupl
 
 
 def _end_in_prose(text: str, position: int) -> int:
-    quote = text[position : position + 1]
-    if quote and quote in "\"'":
-        # With blanks in it.
-        closing = text.find(quote, position + 1)
-        position = closing if closing >= 0 else len(text)
+    if _ENCLOSED.match(text, position):
+        position = quoted.end_of_value(text, position)
     match = _BLANK.search(text, position)
     return len(text) if match is None else match.start()

@@ -1,4 +1,4 @@
-"""Names in quotes with a colon and a value behind them, as in JSON and in what Python shows of a ``dict``."""
+"""Names in quotes with a value behind them, as in JSON and in what Python shows of a ``dict`` and of pairs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from tornado_opentracing._redaction.names import is_secret_name
 
-_NAME_ENDS = re.compile(r"[\"']\s*:\s*")
+_NAME_ENDS = re.compile(r"[\"']\s*([:=,])\s*")
+_PAIR_BEGINS = re.compile(r"\(\s*[A-Za-z]{0,2}\\*$")
 _SIGNS = re.compile(r"[\[\](){}<>\"',&\s]")
 _LONGEST_NAME = 200
+_LONGEST_BEFORE = 10
 
 
 def find(text: str, secrets: frozenset[str]) -> Iterator[tuple[int, int, str]]:
@@ -18,15 +20,16 @@ def find(text: str, secrets: frozenset[str]) -> Iterator[tuple[int, int, str]]:
     while (match := _NAME_ENDS.search(text, position)) is not None:
         begin, closing, quote = match.end(), match.start(), text[match.start()]
         before = text[max(position, closing - _LONGEST_NAME) : closing]
-        name = before.rstrip("\\")
+        unescaped = before.rstrip("\\")
+        start, _, name = unescaped.rpartition(quote)
         position = begin
-        if is_secret_name(name.rpartition(quote)[2], secrets):
-            position = _end_of_value(text, begin)
-            escaped = before[len(name) :] + quote
+        if is_secret_name(name, secrets) and (match[1] != "," or _PAIR_BEGINS.search(start[-_LONGEST_BEFORE:])):
+            position = end_of_value(text, begin)
+            escaped = before[len(unescaped) :] + quote
             yield begin, position, f"{escaped}REDACTED{escaped}"
 
 
-def _end_of_value(text: str, position: int) -> int:
+def end_of_value(text: str, position: int) -> int:
     """Where a value ends: a string, a number, or anything in brackets. At the text's end, where it does not end."""
     depth = 0
     begin = position

@@ -59,7 +59,7 @@ def _redact(
         found += user_info.find_at_start(text) if is_url else ()
     if "=" in text:
         found += params.find(text, secrets, is_prose=is_prose)
-    if ":" in text and ('"' in text or "'" in text):
+    if '"' in text or "'" in text:
         found += quoted.find(text, secrets)
     text = _replaced(text, found) if found else text
     # Only now: to decode what is in user info would move its end.

@@ -31,6 +31,14 @@ class _Resolved:
     #: Whether the settings say ``opentracing_tracing=None``.
     says_none: bool = False
 
+    def __deepcopy__(self, memo: object) -> _Resolved:
+        """Whoever copies an Application copies no tracer."""
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Whoever pickles an Application pickles no tracer; who unpickles it reads its settings anew."""
+        return type(None), ()
+
 
 _RESOLVED = "_tornado_opentracing"
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import opentracing
 
@@ -97,6 +97,14 @@ class Tracing:
     def options(self) -> Options:
         """The options in force, with their defaults; they cannot be changed."""
         return self._config.options
+
+    def __deepcopy__(self: Face, memo: object) -> Face:
+        """Whoever copies an Application or its settings copies no tracer."""
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Whoever pickles an Application or its settings pickles nothing that was only shown in them."""
+        return super().__reduce_ex__(protocol) if self._config.base is None else (type(None), ())
 
 
 def config_in(tracing: Tracing) -> TracingConfig:

@@ -52,14 +52,6 @@ class FetchSpan(lifecycle.SpanLifecycle):
     #: The caller's own callbacks, where the caller gave no request.
     callbacks: Mapping[str, Any]
 
-    def __deepcopy__(self, memo: object) -> FetchSpan:
-        """Whoever copies a request copies no span."""
-        return self
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        """Whoever pickles a request pickles no span."""
-        return type(None), ()
-
     def leave(self) -> None:
         """Leave the private copy: it may be the caller's to copy, to pickle and to keep; the span is not."""
         if self.own is not None:

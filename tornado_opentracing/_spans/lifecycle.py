@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tornado_opentracing._settings.options import Options
 
 
+Lifecycle = TypeVar("Lifecycle", bound="SpanLifecycle")
+
+
 class SpanLifecycle:
     """A span from start to finish; which event finishes it does not matter, the first one does.
 
@@ -45,6 +48,14 @@ class SpanLifecycle:
     answers: ClassVar[tuple[type[BaseException], ...]] = ()
     #: Whether it is the span of a fetch.
     is_client: ClassVar[bool] = False
+
+    def __deepcopy__(self: Lifecycle, memo: object) -> Lifecycle:
+        """Whoever copies a request copies no span."""
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Whoever pickles a request pickles no span."""
+        return type(None), ()
 
     def fail(self, error: BaseException, *, can_answer: bool = True) -> None:
         """Note an exception; the first that is a failure counts.
@@ -106,9 +117,6 @@ class SpanLifecycle:
                 measurement.finish(self.span, status, failed, error, outcome)
         except Exception:
             report("measuring")
-
-
-Lifecycle = TypeVar("Lifecycle", bound=SpanLifecycle)
 
 
 def start(  # noqa: PLR0917 - keywords cost more

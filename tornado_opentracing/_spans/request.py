@@ -19,6 +19,7 @@ from tornado_opentracing._guard import call_back, report
 from tornado_opentracing._scopes import within
 from tornado_opentracing._settings.config import process
 from tornado_opentracing._spans import lifecycle, naming, propagation, routes
+from tornado_opentracing._spans.keeping import keep
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
 
 if TYPE_CHECKING:
@@ -128,7 +129,12 @@ def start_request_span(
     # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.
     state.is_unanswered = state.executing = False
     state.provisional_name = state.unstarted = None
-    request._tornado_opentracing = state  # type: ignore[attr-defined]
+    try:
+        request._tornado_opentracing = state  # type: ignore[attr-defined]
+    except Exception:
+        if not keep(request, SPAN, state):
+            state.finish(None, None)
+            return None
     metrics = process.metrics
     if metrics is not None:
         try:

@@ -39,7 +39,7 @@ def telling_route_of(request: HTTPServerRequest) -> str | None:
 def forget(request: HTTPServerRequest) -> None:
     """The request is about to be routed anew."""
     if hasattr(request, PATTERN):
-        delattr(request, PATTERN)
+        object.__delattr__(request, PATTERN)
 
 
 def operation_name(
