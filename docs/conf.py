@@ -15,6 +15,8 @@ release = version = PROJECT["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_title = f"tornado_opentracing {version}"
 html_theme_options = {
     "source_repository": PROJECT["urls"]["Repository"],
