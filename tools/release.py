@@ -13,11 +13,8 @@ import re
 import subprocess
 import sys
 
-PYPROJECT, CHANGELOG, CITATION = (
-    pathlib.Path("pyproject.toml"),
-    pathlib.Path("CHANGELOG.md"),
-    pathlib.Path("CITATION.cff"),
-)
+PYPROJECT, CHANGELOG = pathlib.Path("pyproject.toml"), pathlib.Path("CHANGELOG.md")
+CITATION, README = pathlib.Path("CITATION.cff"), pathlib.Path("README.md")
 
 
 class NotReadyError(Exception):
@@ -67,6 +64,8 @@ def release(version: str, today: datetime.date) -> None:
         raise NotReadyError("there are changes that are not committed")
     if git("tag", "--list", f"v{version}"):
         raise NotReadyError(f"there is a tag v{version} already")
+    if README.exists() and "not released yet" in README.read_text("utf-8"):
+        raise NotReadyError(f"{README} says that it is not released yet: say there how to install it")
     changelog = dated(CHANGELOG.read_text("utf-8"), version, today)
     citation = with_value(CITATION.read_text("utf-8"), r"^version: (\S+)$", version)
     citation = re.sub(r"^date-released: .*\n", "", citation, flags=re.MULTILINE)

@@ -70,6 +70,7 @@ def test_a_release_is_a_commit_and_a_tag_with_its_date_and_notes(run: Run, tmp_p
         ("1.9.0", "true", "has a date for 1.9.0 already"),
         ("3.0.0", "true", "says nothing of 3.0.0"),
         ("2.0", "true", "is no version"),
+        ("2.0.0", "echo It is not released yet > README.md; git add .; git commit -qm README", "how to install it"),
     ],
 )
 def test_what_is_not_ready_is_not_released(version: str, change: str, why: str, run: Run) -> None:
