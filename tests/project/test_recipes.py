@@ -146,7 +146,8 @@ def test_a_server_that_forks_sends_every_span_before_it_ends(tmp_path: Path) -> 
     script.write_text(blocks_of("processes.md")[1].replace("8888", str(port)), encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, str(script)],
-        env=environment(PYTHONPATH=PACKAGE, OTEL_TRACES_EXPORTER="console"),
+        # Unbuffered, a span is one write: those of two processes do not get mixed up.
+        env=environment(PYTHONPATH=PACKAGE, OTEL_TRACES_EXPORTER="console", PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
