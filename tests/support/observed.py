@@ -18,6 +18,7 @@ from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.web import Application, FallbackHandler, Finish, HTTPError, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler
+from tornado.wsgi import WSGIContainer
 
 from support.faults import Tracing
 from support.serving import until
@@ -290,6 +291,11 @@ HANDLERS: dict[str, type[RequestHandler]] = {
 }
 
 
+def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [b"from wsgi"]
+
+
 class World:
     """A live server, a client, and what they saw."""
 
@@ -313,6 +319,7 @@ class World:
             [
                 *((path, decorated(handler, decorate)) for path, handler in HANDLERS.items()),
                 ("/inner/.*", FallbackHandler, {"fallback": inner}),
+                ("/wsgi", FallbackHandler, {"fallback": WSGIContainer(wsgi)}),
                 ("/excluded", Fetches),
             ],
             **settings,

@@ -97,6 +97,7 @@ for title, data in {
     "excluded": traced("/excluded?path=/plain&path=/raises"),
     "executor": traced("/executor"),
     "another Application": traced("/inner/plain"),
+    "WSGI": traced("/wsgi"),
     "keep-alive": request("/plain", *TRACED) + request("/raises") + request("/async", "Connection: close"),
     "malformed": b"nonsense\r\n\r\n",
     "no WebSocket": traced("/socket"),

@@ -37,16 +37,15 @@ _OF_REQUEST = frozenset(inspect.signature(HTTPRequest).parameters)
 def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     is_tornados = type(original) is FunctionType and original.__globals__ is vars(httpclient)
     begin = _begin if is_tornados else _begin_above_others
-    call = original if type(layer.original) is FunctionType else _bound_anew(layer.original)
 
     @functools.wraps(original)
     def fetch(self: AsyncHTTPClient, /, *args: Any, **kwargs: Any) -> Any:
         sending = begin(layer, args, kwargs)
         if sending is None:
-            return call(self, *args, **kwargs)
+            return original(self, *args, **kwargs)
         state, args, kwargs = sending
         try:
-            result = call(self, *args, **kwargs)
+            result = original(self, *args, **kwargs)
         except BaseException as error:
             ended(state, error, None)
             raise
@@ -62,10 +61,10 @@ def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
     async def fetch_coroutine(self: AsyncHTTPClient, /, *args: Any, **kwargs: Any) -> Any:
         sending = begin(layer, args, kwargs)
         if sending is None:
-            return await call(self, *args, **kwargs)
+            return await original(self, *args, **kwargs)
         state, args, kwargs = sending
         try:
-            result = await call(self, *args, **kwargs)
+            result = await original(self, *args, **kwargs)
         except BaseException as error:
             ended(state, error, None)
             raise
@@ -73,16 +72,6 @@ def _fetch_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
         return result
 
     return fetch_coroutine if inspect.iscoroutinefunction(original) else fetch
-
-
-def _bound_anew(found: Any) -> Callable[..., Any]:
-    """Call what is no plain function as a lookup on the client would: a mock, for one, is not given the client."""
-
-    def call(self: AsyncHTTPClient, /, *args: Any, **kwargs: Any) -> Any:
-        bound = found.__get__(self, type(self)) if hasattr(type(found), "__get__") else found
-        return bound(*args, **kwargs)
-
-    return call
 
 
 def _begin(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:

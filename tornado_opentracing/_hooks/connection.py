@@ -39,7 +39,7 @@ class _running:  # noqa: N801 - a context manager, named for how it reads
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            if error is not None:
+            if error is not None and not self._state.finished:
                 note(self._state, self._handler, error, can_answer=False)
             deactivate(self._opened)
         finally:
@@ -47,8 +47,9 @@ class _running:  # noqa: N801 - a context manager, named for how it reads
 
 
 def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callable[[], None]) -> None:
-    """Run ``on_connection_close`` for a request that has no response yet, or not all of it."""
-    if state.is_excluded:
+    """Run ``on_connection_close``, most often for a request that has no response yet, or not all of it."""
+    # An upload may have been answered before all of it had come.
+    if state.finished:
         with _running(state, handler):
             call()
         return
@@ -99,7 +100,7 @@ def _delegate_on_connection_close_hook(original: Callable[..., None], layer: Lay
     @functools.wraps(original)
     def on_connection_close(self: HandlerDelegate) -> None:
         state = request_span(self.request) if layer.enabled and self.stream_request_body else None
-        if state is None or (state.finished and not state.is_excluded):
+        if state is None:
             return original(self)
         return _connection_closed(state, self.handler, functools.partial(original, self))
 

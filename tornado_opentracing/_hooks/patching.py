@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 Wrap = Callable[[Callable[..., Any], "Layer"], Callable[..., Any]]
@@ -18,8 +19,27 @@ class Layer:
         self.original = owner.__dict__[name]
         # Looked up on the class: a wrapper of the library wrapt, as other instrumentations put there, takes a call of
         # what is in __dict__ for that of a plain function, and ``self`` for its first argument.
-        original = getattr(owner, name)
+        seen = getattr(owner, name)
+        original = seen if type(self.original) is FunctionType else _as_function(seen, self.original)
         self.replacement = of_its_kind(original, wrap(original, self))
+        self.replacement.__wrapped__ = seen  # type: ignore[attr-defined]
+
+
+def _as_function(seen: Any, found: Any) -> Callable[..., Any]:
+    """What calls something that is no plain function as a lookup on the instance would.
+
+    A mock, for one, is not given the instance, and a property is not to be called.
+
+    :param seen: what a lookup on the class gives.
+    :param found: what is in the class itself.
+    """
+
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        bound = found.__get__(self, type(self)) if hasattr(type(found), "__get__") else found
+        return bound(*args, **kwargs)
+
+    functools.update_wrapper(call, seen)
+    return of_its_kind(seen, call)
 
 
 def of_its_kind(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from tornado_opentracing._hooks import (
     templates,
     websocket,
     websocket_client,
+    wsgi,
 )
 from tornado_opentracing._hooks.patching import Patch
 
@@ -60,6 +61,7 @@ SERVER = Hooks(
     *websocket.HOOKS,
     *templates.HOOKS,
     *background.HOOKS,
+    *wsgi.HOOKS,
 )
 CLIENT = Hooks(*client.HOOKS, *websocket_client.HOOKS)
 EXECUTOR = Hooks(*executor.HOOKS)
