@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -12,9 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentracing import Format, Reference
+from opentracing import tags as ext
 from opentracing.mocktracer import MockTracer
 from opentracing.mocktracer.span import MockSpan
 
+from tornado_opentracing._guard import logger
 from tornado_opentracing._redaction import known_names, redact_text
 from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
@@ -94,6 +97,7 @@ class _Store:
 
     def __init__(self, max_traces: int, max_spans_per_trace: int) -> None:
         self.version = 0
+        self.viewer_paths: list[re.Pattern[str]] = []
         self._max_traces = max_traces
         self._max_spans = max_spans_per_trace
         self._traces: OrderedDict[int, Trace] = OrderedDict()
@@ -180,8 +184,22 @@ class RecordingTracer(MockTracer):
             span.references = tuple((link.type, link.referenced_context.span_id) for link in linked)
         for name, value in (tags or {}).items():
             span.set_tag(name, value)
+        if self._store.viewer_paths and span.tags.get(ext.SPAN_KIND) == ext.SPAN_KIND_RPC_SERVER:
+            self._look_whether_the_viewer_is_hidden(span)
         self._store.started(span)
         return span
+
+    def _not_to_be_traced(self, paths: list[re.Pattern[str]]) -> None:
+        """Take note of the viewer's paths: a request for one of them that is traced did not reach the viewer."""
+        self._store.viewer_paths += paths
+
+    def _look_whether_the_viewer_is_hidden(self, span: RecordedSpan) -> None:
+        path = str(span.tags.get(ext.HTTP_URL)).partition("?")[0]
+        if any(pattern.match(path) for pattern in self._store.viewer_paths):
+            self._store.viewer_paths = []
+            logger.warning(
+                "a request for %s did not reach the trace viewer: put viewer_routes before other routes", path
+            )
 
     def traces(self) -> list[Trace]:
         """The traces that are kept, the newest first."""
