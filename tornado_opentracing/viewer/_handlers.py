@@ -27,7 +27,7 @@ from tornado_opentracing.viewer._recording import RecordingTracer
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing.viewer._recording import Trace
+    from tornado_opentracing.viewer._trace import Trace
 
 _HERE = Path(__file__).parent
 _TEMPLATES = Loader(str(_HERE / "templates"))
