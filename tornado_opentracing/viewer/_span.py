@@ -27,7 +27,7 @@ _OF_ERRORS = (log_fields.EVENT, log_fields.ERROR_KIND, log_fields.ERROR_OBJECT, 
 _LONGEST_ESSENTIAL = 2000
 
 # What CPython takes for them, measured, without their texts.
-SPAN_BYTES = 700
+SPAN_BYTES = 900
 TAG_BYTES = 150
 _LOG_BYTES = 500
 #: Of what grows, this much is not known to the store.

@@ -33,7 +33,8 @@ class Store:
         self.viewer_paths: list[re.Pattern[str]] = []
         self._max_traces = max_traces
         self._max_spans = max_spans_per_trace
-        self._max_bytes = max_bytes
+        # What is not counted, such as the tables of the dictionaries here, takes a little too.
+        self._max_bytes = max_bytes - max_bytes // 16
         self._lock = threading.Lock()
         self._empty()
 

@@ -9,7 +9,7 @@ from opentracing import tags as ext
 from tornado_opentracing.viewer._span import RecordedSpan
 
 #: What CPython takes for it, measured.
-TRACE_BYTES = 600
+TRACE_BYTES = 900
 
 
 class Trace:
