@@ -11,6 +11,7 @@ from tornado.web import Application
 
 from tornado_opentracing._hooks import table
 from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.applications import hide, resolve
 from tornado_opentracing._settings.config import TracingConfig, process
 from tornado_opentracing._settings.options import OptionValues
@@ -53,6 +54,7 @@ def init_tracing(
         process.client = None
     for hooks in _START_HOOKS:
         hooks.install()
+    blocking.watch.ensure(config.options.blocked_after)
 
 
 def init_client_tracing(
@@ -88,6 +90,7 @@ def remove_tracing() -> None:
     hooks that it needs. ``opentracing_tracing`` is taken out of the settings of Applications that did not set it.
     """
     process.tracing = process.client = None
+    blocking.watch.stop()
     metrics, process.metrics = process.metrics, None
     if metrics is not None:
         metrics.stop()

@@ -13,6 +13,7 @@ from tornado.web import RequestHandler
 from tornado_opentracing._hooks import response, table
 from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import sees_end_of
+from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.applications import traced_config_of
 from tornado_opentracing._settings.config import TracingConfig
 from tornado_opentracing._settings.options import OptionValues, attribute_names
@@ -60,6 +61,7 @@ class TornadoTracing(TracingConfig):
             given["start_span_cb"] = start_span_cb
         super().__init__(tracer, given)
         accept(self.tracer)
+        blocking.watch.ensure(self.options.blocked_after)
 
     @staticmethod
     def get_span(request: HTTPServerRequest | RequestHandler) -> Span | None:

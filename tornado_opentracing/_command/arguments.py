@@ -24,7 +24,7 @@ _STATUSES = ("server_error_statuses", "client_error_statuses")
 _CALLABLES = ("start_span_cb", "finish_span_cb", "request_filter", "client_filter", "propagation_filter")
 
 #: What ``init_tracing`` is given beside what the command line says.
-DEFAULTS: dict[str, Any] = {"trace_websocket_messages": True, "trace_templates": True}
+DEFAULTS: dict[str, Any] = {"trace_websocket_messages": True, "trace_templates": True, "blocked_after": 0.1}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
         options.add_argument(_flag(name), type=_statuses, dest=name, metavar="500-599,...")
     for name in _CALLABLES:
         options.add_argument(_flag(name), dest=name, metavar="MODULE.FUNCTION")
+    options.add_argument(
+        "--blocked-after", type=_seconds, dest="blocked_after", metavar="SECONDS", help="default: 0.1; 0 for never"
+    )
     options.add_argument("--operation-name", dest="operation_name", metavar="handler|route|MODULE.FUNCTION")
     options.add_argument(
         "--excluded-paths", action="append", dest="excluded_paths", metavar="REGEX", help="may be given repeatedly"
@@ -82,7 +85,7 @@ def options_of(found: argparse.Namespace) -> dict[str, Any]:
 
     :raises ImportError: for a callable that is not there.
     """
-    named = (*_FLAGS, *_NAMES, *_STATUSES, *_CALLABLES, "operation_name", "excluded_paths")
+    named = ("blocked_after", *_FLAGS, *_NAMES, *_STATUSES, *_CALLABLES, "operation_name", "excluded_paths")
     options = {**DEFAULTS, **{name: getattr(found, name) for name in named if hasattr(found, name)}}
     for name in (*_CALLABLES, "operation_name"):
         if name in options and options[name] not in ("handler", "route"):
@@ -121,6 +124,10 @@ def _statuses(text: str) -> list[int]:
         first, _, last = part.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) or None
 
 
 def _port(text: str) -> int:

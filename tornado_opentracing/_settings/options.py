@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -54,6 +55,7 @@ class OptionValues(TypedDict, total=False):
     propagation_filter: FetchFilter | None
     server_error_statuses: Iterable[int]
     client_error_statuses: Iterable[int]
+    blocked_after: float | None
 
 
 #: Tornado's own, of a fetch that got no response.
@@ -88,6 +90,7 @@ class Options:
     propagation_filter: FetchFilter | None = None
     server_error_statuses: frozenset[int] = _SERVER_ERRORS
     client_error_statuses: frozenset[int] = _SERVER_ERRORS
+    blocked_after: float | None = None
 
 
 def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()) -> dict[str, Any]:
@@ -173,6 +176,16 @@ def _statuses(value: Any) -> frozenset[int]:
     return frozenset(int(status) for status in statuses)
 
 
+def _seconds(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"must be a number of seconds or None, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"must be a positive number of seconds, not {value!r}")
+    return float(value)
+
+
 def _name_set(value: Any) -> frozenset[str]:
     return frozenset(names(value))
 
@@ -210,5 +223,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "client_filter": _callback,
     "propagation_filter": _callback,
     "server_error_statuses": _statuses,
+    "blocked_after": _seconds,
     "client_error_statuses": lambda value: _statuses(value) | {_NO_RESPONSE},
 }

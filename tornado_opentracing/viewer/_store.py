@@ -108,6 +108,24 @@ class Store:
             if trace is not None:
                 trace.errors += span.is_error - before
 
+    def running_beside(self, span: RecordedSpan, thread: int) -> list[RecordedSpan]:
+        """The requests that a thread is serving, but for that which a span belongs to."""
+        with self._lock:
+            running = [
+                each
+                for trace in self._traces.values()
+                if trace.running
+                for each in trace._spans
+                if not each.finished and each.thread == thread
+            ]
+        parents = {each.context.span_id: each.parent_id for each in running}
+        own: int | None = span.context.span_id
+        while own is not None:
+            parents.setdefault(own, None)
+            own = parents.pop(own)
+        kind = ext.SPAN_KIND_RPC_SERVER
+        return [each for each in running if each.context.span_id in parents and each.tags.get(ext.SPAN_KIND) == kind]
+
     def traces(self) -> list[Trace]:
         """All traces, the newest first."""
         with self._lock:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RedirectHandler
 
+from tornado_opentracing import _forks
 from tornado_opentracing.viewer._handlers import viewer_routes
 from tornado_opentracing.viewer._recording import RecordingTracer
 
@@ -55,8 +54,8 @@ class ViewerThread:
         self._loop.create_task(self._listen())
         self._thread: threading.Thread | None = None
         self._server: HTTPServer | None = None
-        self._go_on()
-        _of_this_process.add(self)
+        self.go_on()
+        _forks.look_after(self)
 
     async def _listen(self) -> None:
         self._server = HTTPServer(self._application)
@@ -72,44 +71,26 @@ class ViewerThread:
 
         if self._thread is not None:
             asyncio.run_coroutine_threadsafe(close(), self._loop).result(_PATIENCE)
-            self._pause()
+            self.pause()
         self._loop.close()
-        _of_this_process.discard(self)
+        _forks.forget(self)
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Serve, on a new thread."""
         self._thread = threading.Thread(target=self._loop.run_forever, name="tornado_opentracing.viewer", daemon=True)
         self._thread.start()
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
+        """Serve no more for now."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(_PATIENCE)
 
-    def _leave(self) -> None:
-        # The loop is the parent's: what is closed there is closed in the parent too.
+    def leave(self) -> None:
+        """Close this process's copies of the sockets, which are the parent's."""
+        # The loop's selector is the parent's too: what this process took out of it would be out of it there.
+        self._loop._closed = True  # type: ignore[attr-defined]
         for socket in self._sockets:
             socket.close()
-
-
-_of_this_process: weakref.WeakSet[ViewerThread] = weakref.WeakSet()
-
-
-def _before_fork() -> None:
-    for viewer in list(_of_this_process):
-        viewer._pause()
-
-
-def _after_fork_in_parent() -> None:
-    for viewer in list(_of_this_process):
-        viewer._go_on()
-
-
-def _after_fork_in_child() -> None:
-    for viewer in list(_of_this_process):
-        viewer._leave()
-    _of_this_process.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+        _forks.forget(self)
