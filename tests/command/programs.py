@@ -21,6 +21,36 @@ ROOT = Path(tornado_opentracing.__file__).parents[1]
 COMMAND = ["-m", "tornado_opentracing", "--port", "0"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
+#: Two workers behind one socket, each of which says once that it is there.
+FORKS = """
+import asyncio, os, sys
+from tornado.httpserver import HTTPServer
+from tornado.process import fork_processes
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+
+class Page(RequestHandler):
+    def get(self):
+        self.write(str(os.getpid()))
+        asyncio.get_event_loop().call_soon(server.stop)  # the next one is for the other worker
+
+
+socket, port = bind_unused_port()
+fork_processes(2, max_restarts=0)
+
+
+async def main():
+    global server
+    server = HTTPServer(Application([("/", Page)]))
+    server.add_sockets([socket])
+    os.write(1, f"{port} {os.getpid()}\\n".encode())
+    await asyncio.Event().wait()
+
+
+asyncio.run(main())
+"""
+
 #: Serves on a free port, says which, and ends at SIGTERM as a program without a handler for it does.
 SERVER = """
 import asyncio, sys, time

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     viewer.add_argument(
         "--hosts", type=_names, default=[], metavar="NAME,...", help="by which names it may be asked for, too"
     )
+    viewer.add_argument("--db", default=None, help="the file in which traces are kept from one run to the next")
     viewer.add_argument("--open", action="store_true", default=False, help="open it in the browser")
     viewer.add_argument("--service", default=None, help="the service's name (default: the program's)")
     viewer.add_argument("--max-bytes", type=int, default=64 * 1024 * 1024, help="of traces that are kept")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import sqlite3
 import sys
 import webbrowser
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import opentracing
 
 from tornado_opentracing._command import arguments, program
+from tornado_opentracing._command.one_store import OneStore
 from tornado_opentracing._install import init_tracing
+from tornado_opentracing.viewer._database import Database
 from tornado_opentracing.viewer._recording import RecordingTracer
 from tornado_opentracing.viewer._thread import ViewerThread
 
 if TYPE_CHECKING:
     from opentracing import Tracer
-
-#: What the command tells of itself, to itself where ``tornado.autoreload`` starts it again.
-_STARTED = "TORNADO_OPENTRACING_STARTED"
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
         options = arguments.options_of(found)
         tracer = _otlp_tracer() if found.otlp else _recording_tracer(found)
         init_tracing(tracer, **options)
-    except (ImportError, TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError, sqlite3.Error, zlib.error) as error:
         arguments.parser().error(str(error))
     if not opentracing.is_global_tracer_registered():
         opentracing.set_global_tracer(tracer)
@@ -46,12 +48,15 @@ def _otlp_tracer() -> Tracer:
 
 
 def _recording_tracer(found: argparse.Namespace) -> RecordingTracer:
-    tracer = RecordingTracer(service=service_of(found), max_bytes=found.max_bytes)
+    tracer = RecordingTracer(service=service_of(found), max_bytes=found.max_bytes, export_to="")
     viewer = ViewerThread(tracer, found.port, found.host, found.hosts)
+    if found.db is not None:
+        atexit.register(Database(tracer._store, found.db).close)
+    store = OneStore(tracer, viewer.receiver)
     sys.stderr.write(f"tornado_opentracing: the traces are at {viewer.url}\n")
-    if found.open and os.environ.get(_STARTED) != str(os.getpid()):
+    sys.stderr.flush()
+    if found.open and not store.is_reloaded:
         webbrowser.open(viewer.url)
-    os.environ[_STARTED] = str(os.getpid())
     return tracer
 
 

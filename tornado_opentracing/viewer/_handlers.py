@@ -22,6 +22,7 @@ from tornado_opentracing._hooks.exclusion import exclude
 from tornado_opentracing._settings.config import process
 from tornado_opentracing.viewer import _pages
 from tornado_opentracing.viewer._access import Access
+from tornado_opentracing.viewer._receiver import Export, Import
 from tornado_opentracing.viewer._recording import RecordingTracer
 
 if TYPE_CHECKING:
@@ -79,12 +80,14 @@ def viewer_routes(
         raise TypeError(f"tracer must be a RecordingTracer, not {tracer!r}")
     options = {"tracer": tracer, "prefix": prefix, "access": Access(allow, hosts)}
     path = re.escape(prefix)
-    handlers: list[tuple[str, type[_Page], dict[str, Any]]] = [
+    handlers: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
         ("/?", _TraceList, options),
         ("/live", _Live, options),
         (r"/static/(viewer\.(?:css|js))", _Static, {**options, "path": str(_HERE / "static")}),
         (r"/([0-9a-f]{1,32})", _TracePage, options),
         (r"/([0-9a-f]{1,32})\.json", _TraceJson, options),
+        (r"/([0-9a-f]{1,32})\.otlp\.json", Export, options),
+        ("/import", Import, options),
     ]
     matchers = [_Untraced(path + below) for below, *_ in handlers]
     tracer._not_to_be_traced([matcher.regex for matcher in matchers])

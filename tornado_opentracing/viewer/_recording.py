@@ -19,10 +19,14 @@ from opentracing.mocktracer.span import MockSpan
 from tornado_opentracing._guard import logger
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 from tornado_opentracing.viewer._codec import W3CPropagator
+from tornado_opentracing.viewer._export import Exporter
 from tornado_opentracing.viewer._span import RecordedSpan
 from tornado_opentracing.viewer._store import Store
 from tornado_opentracing.viewer._trace import Trace
 from tornado_opentracing.viewer._values import LONGEST, moment, text
+
+#: The variable of the environment by which the command says where its store is.
+EXPORT_TO = "TORNADO_OPENTRACING_EXPORT_TO"
 
 #: Not the shared generator: a test that seeds that one would have the same ids again. So would a forked process.
 _ids = random.Random()  # noqa: S311 - they are no secrets
@@ -43,7 +47,9 @@ class RecordingTracer(MockTracer):
     :param max_spans_per_trace: how many spans of one trace to keep; of the others only the number is known.
     :param service: the name of the service.
     :param max_bytes: how many bytes of memory all traces may take.
-    :raises ValueError: for a bound below one.
+    :param export_to: the address of a store, such as ``http://127.0.0.1:8765``, to which finished spans are sent, too.
+        ``None`` means the one of the command by which the process was started, if that was so.
+    :raises ValueError: for a bound below one, or an address that is none.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class RecordingTracer(MockTracer):
         *,
         service: str = "",
         max_bytes: int = 64 * 1024 * 1024,
+        export_to: str | None = None,
     ) -> None:
         bounds = {"max_traces": max_traces, "max_spans_per_trace": max_spans_per_trace, "max_bytes": max_bytes}
         for name, value in bounds.items():
@@ -61,12 +68,14 @@ class RecordingTracer(MockTracer):
         super().__init__(ContextVarsScopeManager())
         self.service = text(service)
         self._store = Store(max_traces, max_spans_per_trace, max_bytes)
+        address = os.environ.get(EXPORT_TO) if export_to is None else export_to
+        self._exporter = Exporter(self._store, address) if address else None
         for format_ in (Format.TEXT_MAP, Format.HTTP_HEADERS):
             self.register_propagator(format_, W3CPropagator())  # type: ignore[arg-type]  # it has what it takes
 
     def for_service(self, service: str) -> RecordingTracer:
         """A tracer for another service in this process, which records into the same traces."""
-        made = RecordingTracer(service=service)
+        made = RecordingTracer(service=service, export_to="")
         made._store = self._store
         return made
 
@@ -160,6 +169,17 @@ class RecordingTracer(MockTracer):
     def finished_spans(self) -> list[MockSpan]:
         """The finished spans of the traces that are kept, the newest trace first."""
         return [span for trace in self.traces() for span in trace.spans if span.finished]
+
+    def export_to(self, address: str) -> None:
+        """Send what is finished from now on to a store, too."""
+        self.close()
+        self._exporter = Exporter(self._store, address)
+
+    def close(self) -> None:
+        """Send what there is to the store that it exports to, if there is one, and no more from then on."""
+        exporter, self._exporter = self._exporter, None
+        if exporter is not None:
+            exporter.stop()
 
     def reset(self) -> None:
         """Forget all traces."""

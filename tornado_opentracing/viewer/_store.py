@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from typing import Any
 
 from opentracing import tags as ext
@@ -31,6 +31,9 @@ class Store:
         #: How many traces were not kept at all, for want of room.
         self.refused = 0
         self.viewer_paths: list[re.Pattern[str]] = []
+        #: Where spans are put that are finished, and traces that are let go, for whoever hands them on.
+        self.outbox: deque[RecordedSpan] | None = None
+        self.let_go: deque[int] | None = None
         self._max_traces = max_traces
         self._max_spans = max_spans_per_trace
         # What is not counted, such as the tables of the dictionaries here, takes a little too.
@@ -71,6 +74,8 @@ class Store:
             trace.size += size
             self._size += size
             span.counted = size
+            if span.finished and self.outbox is not None:
+                self.outbox.append(span)
             if not trace.running:  # it comes finished, from elsewhere
                 self._move(trace, self._newer)
             if self._size > self._max_bytes or len(self._traces) > self._max_traces:
@@ -80,6 +85,8 @@ class Store:
         """Take note that a span is finished."""
         with self._lock:
             self.version += 1
+            if self.outbox is not None:
+                self.outbox.append(span)
             trace: Trace | None = span.trace
             # While one of its spans is running, a trace is never let go; but it may be forgotten.
             if trace is None or self._traces.get(trace.trace_id) is not trace:
@@ -91,6 +98,16 @@ class Store:
             if not trace.running:
                 self._newer[trace.trace_id] = trace
                 trace.lies_in = self._newer
+
+    def knows(self, trace_id: int, span_id: int) -> bool:
+        """Whether it keeps a span."""
+        with self._lock:
+            trace = self._traces.get(trace_id)
+            return trace is not None and trace.knows(span_id)
+
+    def after_fork(self) -> None:
+        """Be usable in a child, where whoever held the lock is gone."""
+        self._lock = threading.Lock()
 
     def grew(self, span: RecordedSpan) -> None:
         """Take note that a span has become larger."""
@@ -183,6 +200,8 @@ class Store:
             trace.lies_in = None
             del self._traces[trace_id]
             self._size -= trace.size
+            if self.let_go is not None:
+                self.let_go.append(trace_id)
             for span in trace._spans:  # each other's, they would wait for the collector
                 span.trace = None
         return self._size + needed <= self._max_bytes

@@ -12,7 +12,9 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RedirectHandler
 
 from tornado_opentracing import _forks
+from tornado_opentracing.viewer._access import Access
 from tornado_opentracing.viewer._handlers import viewer_routes
+from tornado_opentracing.viewer._receiver import MOST_BYTES, PATH, Receiver
 from tornado_opentracing.viewer._recording import RecordingTracer
 
 PREFIX = "/-/traces"
@@ -25,24 +27,37 @@ class ViewerThread:
     Before the process is forked its thread is stopped, and goes on afterwards in the parent: a child of a process with
     threads may find locks that nobody will open. The child has no viewer; its copies of the sockets are closed.
 
-    :param port: where to listen; 0 means any port that is free, and so does one that is taken.
+    It also takes spans of other processes, at ``/v1/traces``.
+
+    :param port: where to listen; 0 means any port that is free.
     :param host: the address to listen on. Beyond loopback, whoever reaches it may see the traces.
+    :param any_port: whether one that is taken means any that is free, too.
     :param hosts: further names by which it may be asked for; see :func:`viewer_routes`.
     :raises OSError: it cannot listen there.
     """
 
-    def __init__(self, tracer: RecordingTracer, port: int, host: str, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self, tracer: RecordingTracer, port: int, host: str, hosts: Iterable[str] = (), *, any_port: bool = True
+    ) -> None:
         try:
             self._sockets = bind_sockets(port, host)
         except OSError:
+            if not any_port:
+                raise
             self._sockets = bind_sockets(0, host)
         #: The port on which it listens.
         self.port: int = self._sockets[0].getsockname()[1]
         is_local = host in {"127.0.0.1", "::1", "localhost"}
         address = f"[{host}]" if ":" in host else host
         #: Where the list of traces is.
-        self.url = f"http://{address if is_local else 'localhost'}:{self.port}{PREFIX}"
-        routes: list[Any] = viewer_routes(tracer, PREFIX, None if is_local else lambda _: True, hosts=hosts)
+        own = f"http://{address if is_local else 'localhost'}:{self.port}"
+        self.url = own + PREFIX
+        #: And where OTLP is posted to.
+        self.receiver = own + PATH
+        allow = None if is_local else lambda _: True
+        hosts = list(hosts)
+        routes: list[Any] = viewer_routes(tracer, PREFIX, allow, hosts=hosts)
+        routes.append((PATH, Receiver, {"tracer": tracer, "access": Access(allow, hosts)}))
         routes.append(("/", RedirectHandler, {"url": PREFIX, "permanent": False}))
         # None of it is traced, whatever the process is told to trace.
         self._application = Application(
@@ -58,7 +73,7 @@ class ViewerThread:
         _forks.look_after(self)
 
     async def _listen(self) -> None:
-        self._server = HTTPServer(self._application)
+        self._server = HTTPServer(self._application, max_body_size=MOST_BYTES)
         self._server.add_sockets(self._sockets)
 
     def stop(self) -> None:
