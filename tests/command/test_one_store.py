@@ -110,7 +110,7 @@ async def test_the_viewer_alone_keeps_what_it_is_sent_in_a_file(tmp_path: Path) 
         try:
             assert process.stderr is not None
             line = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
-            receiver, viewer = re.findall(r"http://[^, \n]+", line)
+            viewer, receiver = re.findall(r"http://[^, \n]+", line)
             if is_first:
                 headers = {"Content-Type": "application/json"}
                 await AsyncHTTPClient().fetch(receiver, method="POST", body=json.dumps(message), headers=headers)

@@ -48,7 +48,7 @@ def _otlp_tracer() -> Tracer:
 
 
 def _recording_tracer(found: argparse.Namespace) -> RecordingTracer:
-    tracer = RecordingTracer(service=service_of(found), max_bytes=found.max_bytes, export_to="")
+    tracer = RecordingTracer(service=service_of(found), max_bytes=found.max_bytes, export_to="", log_records=True)
     viewer = ViewerThread(tracer, found.port, found.host, found.hosts)
     if found.db is not None:
         atexit.register(Database(tracer._store, found.db).close)

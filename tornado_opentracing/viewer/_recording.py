@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -20,6 +21,7 @@ from tornado_opentracing._guard import logger
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
 from tornado_opentracing.viewer._codec import W3CPropagator
 from tornado_opentracing.viewer._export import Exporter
+from tornado_opentracing.viewer._log_records import LogRecords
 from tornado_opentracing.viewer._span import RecordedSpan
 from tornado_opentracing.viewer._store import Store
 from tornado_opentracing.viewer._trace import Trace
@@ -49,6 +51,8 @@ class RecordingTracer(MockTracer):
     :param max_bytes: how many bytes of memory all traces may take.
     :param export_to: the address of a store, such as ``http://127.0.0.1:8765``, to which finished spans are sent, too.
         ``None`` means the one of the command by which the process was started, if that was so.
+    :param log_records: whether records of ``logging`` that reach the root logger are shown on the span under which they
+        are emitted, 50 of each span at most; until :meth:`close`.
     :raises ValueError: for a bound below one, or an address that is none.
     """
 
@@ -60,6 +64,7 @@ class RecordingTracer(MockTracer):
         service: str = "",
         max_bytes: int = 64 * 1024 * 1024,
         export_to: str | None = None,
+        log_records: bool = False,
     ) -> None:
         bounds = {"max_traces": max_traces, "max_spans_per_trace": max_spans_per_trace, "max_bytes": max_bytes}
         for name, value in bounds.items():
@@ -70,6 +75,10 @@ class RecordingTracer(MockTracer):
         self._store = Store(max_traces, max_spans_per_trace, max_bytes)
         address = os.environ.get(EXPORT_TO) if export_to is None else export_to
         self._exporter = Exporter(self._store, address) if address else None
+        self._log_records: LogRecords | None = None
+        if log_records:
+            self._log_records = LogRecords(self.scope_manager)
+            logging.getLogger().addHandler(self._log_records)
         for format_ in (Format.TEXT_MAP, Format.HTTP_HEADERS):
             self.register_propagator(format_, W3CPropagator())  # type: ignore[arg-type]  # it has what it takes
 
@@ -172,11 +181,16 @@ class RecordingTracer(MockTracer):
 
     def export_to(self, address: str) -> None:
         """Send what is finished from now on to a store, too."""
-        self.close()
+        self._stop_exporting()
         self._exporter = Exporter(self._store, address)
 
     def close(self) -> None:
-        """Send what there is to the store that it exports to, if there is one, and no more from then on."""
+        """Send what there is to the store that it exports to, and no more from then on; show no more log records."""
+        if self._log_records is not None:
+            logging.getLogger().removeHandler(self._log_records)
+        self._stop_exporting()
+
+    def _stop_exporting(self) -> None:
         exporter, self._exporter = self._exporter, None
         if exporter is not None:
             exporter.stop()

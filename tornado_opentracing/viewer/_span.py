@@ -63,6 +63,8 @@ class RecordedSpan(MockSpan):
     counted: int
     #: How many tags, logs and baggage items were dropped.
     dropped = 0
+    #: How many of its logs are records of ``logging``.
+    log_records = 0
     _errors_beyond = 0
 
     def __init__(  # noqa: PLR0917 - names would cost every span
