@@ -19,6 +19,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._hooks.exclusion import exclude
+from tornado_opentracing._settings.applications import UNCONFIGURED
 from tornado_opentracing._settings.config import process
 from tornado_opentracing.viewer import _pages
 from tornado_opentracing.viewer._access import Access
@@ -99,9 +100,9 @@ class _Untraced(PathMatches):
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         found = super().match(request)
-        config = process.tracing
-        if found is not None and config is not None:
-            exclude(request, config)
+        if found is not None:
+            # Though nothing is traced: it may be switched on before the handler is reached.
+            exclude(request, process.tracing or UNCONFIGURED)
         return found
 
 
