@@ -38,6 +38,7 @@ class Store:
         self._max_spans = max_spans_per_trace
         # What is not counted, such as the tables of the dictionaries here, takes a little too.
         self._max_bytes = max_bytes - max_bytes // 16
+        self._most_of_one = max_bytes // _PART_OF_ONE_TRACE
         self._lock = threading.Lock()
         self._empty()
 
@@ -65,11 +66,13 @@ class Store:
                     return
                 trace = self._traces[trace_id] = Trace(trace_id)
                 self._size += TRACE_BYTES
-            elif not self._is_room_in(trace, size):
-                trace.dropped += 1
-                return
-            elif trace.lies_in is not None:
-                self._move(trace, None)
+            else:
+                is_full = trace.size > self._most_of_one or len(trace._spans) >= self._max_spans
+                if is_full or (self._size + size > self._max_bytes and not self._make_room_beside(trace, size)):
+                    trace.dropped += 1
+                    return
+                if trace.lies_in is not None:
+                    self._move(trace, None)
             trace.add(span)
             trace.size += size
             self._size += size
@@ -91,8 +94,11 @@ class Store:
             # While one of its spans is running, a trace is never let go; but it may be forgotten.
             if trace is None or self._traces.get(trace.trace_id) is not trace:
                 return
-            if span.size != span.counted:
-                self._count_growth(span, trace)
+            growth = span.size - span.counted
+            if growth:
+                span.counted = span.size
+                trace.size += growth
+                self._size += growth
             trace.end = max(trace.end, span.finish_time)
             trace.running -= 1
             if not trace.running:
@@ -162,11 +168,7 @@ class Store:
         trace: Trace | None = span.trace
         return trace if trace is not None and self._traces.get(trace.trace_id) is trace else None
 
-    def _is_room_in(self, trace: Trace, size: int) -> bool:
-        if len(trace._spans) >= self._max_spans or trace.size > self._max_bytes // _PART_OF_ONE_TRACE:
-            return False
-        if self._size + size <= self._max_bytes:
-            return True
+    def _make_room_beside(self, trace: Trace, size: int) -> bool:
         rests = trace.lies_in
         self._move(trace, None)  # or it would itself be let go
         has_room = self._make_room(size)
