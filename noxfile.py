@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "lowest", "tracers", "beside", "tests"]
+nox.options.sessions = ["lint", "docs", "package", "lowest", "tracers", "beside", "applications(flower)", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -40,6 +40,20 @@ ONCE_ONLY = [
 ]
 ONCE = ("3.13", TORNADOS["3.13"][-1])
 
+#: What takes its time and depends on Python, or on OpenTelemetry, but not on Tornado: tested on each Python with the
+#: newest Tornado, and with the lowest version of everything.
+NOT_OF_TORNADO = [
+    "cost",
+    "harm/test_threads.py",
+    "opentelemetry/test_ending.py",
+    "opentelemetry/test_provider.py",
+    "project",
+    "random_programs",
+    "scopes/test_memory.py",
+    "scopes/test_model.py",
+    "scopes/test_untidy.py",
+]
+
 #: What PyPy is tested with: what is active, the server's and the client's spans, WebSockets.
 CORE = ["scopes", "server", "client", "websocket", "spans"]
 
@@ -61,6 +75,15 @@ PEERS = {
     "skywalking": ["apache-skywalking==1.2.0"],
     "newrelic": ["newrelic==14.1.0"],
     "instana": ["instana==3.20.0"],
+}
+
+#: Applications whose own tests are run traced: what is installed for them, and the package whose source has the tests.
+APPLICATIONS = {
+    "flower": (["flower==2.0.1", "pytest-timeout==2.4.0", "setuptools"], "flower==2.0.1"),
+    "jupyter-server": (
+        ["jupyter_server[test]==2.21.1", "hatchling", "hatch-jupyter-builder"],
+        "jupyter_server==2.21.1",
+    ),
 }
 
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
@@ -94,6 +117,8 @@ def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
     left_out = [] if (session.python, tornado) == ONCE else ONCE_ONLY
+    if tornado != TORNADOS[str(session.python)][-1]:
+        left_out = [*left_out, *NOT_OF_TORNADO]
     # The command and not "python -m pytest", which would put the source tree before the wheel.
     ignored = [f"--ignore=tests/{path}" for path in left_out]
     session.run("pytest", "--numprocesses=auto", *ignored, *session.posargs)
@@ -133,6 +158,23 @@ def beside(session: nox.Session, peer: str) -> None:
     kit = nox.project.dependency_groups(PYPROJECT, "kit")
     session.install(*kit, *PEERS[peer], f"tornado=={TORNADOS['3.11'][-1]}", ".")
     session.run("pytest", f"tests/beside/test_{peer}.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("application", list(APPLICATIONS), ids=list(APPLICATIONS))
+def applications(session: nox.Session, application: str) -> None:
+    """Run an application's own tests bare and traced, and compare; then start it as its recipe says."""
+    packages, source = APPLICATIONS[application]
+    session.install("pip", "pytest", *packages, f"tornado=={TORNADOS['3.11'][-1]}", ".[opentelemetry]")
+    folder = pathlib.Path(session.create_tmp())
+    # Its wheel has no tests.
+    download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", source]
+    session.run("python", "-m", *download, f"--dest={folder}")
+    for archive in folder.glob("*.tar.gz"):
+        shutil.unpack_archive(archive, folder, filter="data")
+    (tests,) = (found for found in folder.iterdir() if found.is_dir())
+    session.run("python", "tests/applications/run.py", application, str(tests), *session.posargs)
+    session.run("python", "tests/applications/recipe.py", application)
 
 
 @nox.session
@@ -208,6 +250,44 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     # With pyright, which the tests do without.
     session.run("pytest", "tests/project/test_typing.py")
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """Build the documentation in build/docs, every warning an error; ``-- linkcheck`` asks for what is elsewhere."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "docs"), ".[opentelemetry]", "-c", "constraints.txt")
+    builder = session.posargs[0] if session.posargs else "html"
+    session.run(
+        "sphinx-build", "--fresh-env", "--fail-on-warning", "--keep-going", "--quiet", "--builder", builder,
+        "docs", "build/docs",
+    )  # fmt: skip
+
+
+@nox.session(python="3.11")
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel into dist, and check them: twice the same, complete, and as an index wants them."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "package"), "--constraint", "constraints.txt")
+    session.run("python", "tools/package.py")
+    files = [str(path) for path in sorted(pathlib.Path("dist").iterdir())]
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", *[path for path in files if path.endswith(".whl")])
+    session.run("pyroma", "--min", "10", *[path for path in files if path.endswith(".tar.gz")])
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """Make a release, ``-- 2.0.0``: version, changelog, commit, tag, and what is to be published; nothing is sent."""
+    session.run("python", "tools/release.py", *session.posargs)
+    session.notify("package", posargs=())
+
+
+@nox.session(venv_backend="none")
+def address(session: nox.Session) -> None:
+    """Have the project at another address, ``-- https://...``, wherever it stands."""
+    (new,) = session.posargs
+    old = PYPROJECT["project"]["urls"]["Repository"]
+    for path in map(pathlib.Path, str(session.run("git", "grep", "-lI", old, external=True, silent=True)).split()):
+        path.write_text(path.read_text("utf-8").replace(old, new.rstrip("/")), "utf-8")
 
 
 @nox.session

@@ -15,8 +15,9 @@ from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import sees_end_of
 from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.applications import traced_config_of
-from tornado_opentracing._settings.config import TracingConfig
+from tornado_opentracing._settings.config import Tracing, TracingConfig
 from tornado_opentracing._settings.options import OptionValues, attribute_names
+from tornado_opentracing._settings.paths import warn_of_useless
 from tornado_opentracing._settings.tracers import accept
 from tornado_opentracing._spans import lifecycle, routes
 from tornado_opentracing._spans.request import (
@@ -39,7 +40,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _ConfigFor = Callable[[RequestHandler], TracingConfig]
 
 
-class TornadoTracing(TracingConfig):
+class TornadoTracing(Tracing):
     """A tracer and the options that go with it, to decorate single handlers or to hand to an Application.
 
     :param tracer: an OpenTracing tracer; ``None`` means :func:`opentracing.global_tracer`, looked up at each request.
@@ -48,6 +49,7 @@ class TornadoTracing(TracingConfig):
         a client span; what it raises is logged.
     :param options: the keywords of :func:`tornado_opentracing.init_tracing`.
     :raises TypeError: an argument has the wrong type, or there is no such option; the message names it.
+    :raises ValueError: an argument has the right type and means nothing; the message names it.
     """
 
     def __init__(
@@ -59,9 +61,10 @@ class TornadoTracing(TracingConfig):
         given: dict[str, Any] = dict(options)
         if start_span_cb is not None:
             given["start_span_cb"] = start_span_cb
-        super().__init__(tracer, given)
+        self._config = TracingConfig(tracer, given)
         accept(self.tracer)
         blocking.watch.ensure(self.options.blocked_after)
+        warn_of_useless(self.options.excluded_paths, "excluded_paths", stacklevel=2)
 
     @staticmethod
     def get_span(request: HTTPServerRequest | RequestHandler) -> Span | None:
@@ -76,7 +79,9 @@ class TornadoTracing(TracingConfig):
     def _config_for(self, handler: RequestHandler) -> TracingConfig:
         # Its own options, unless it is an Application's tracing: then that one's settings count too.
         application = handler.application
-        return traced_config_of(application) if application.settings.get("opentracing_tracing") is self else self
+        return (
+            traced_config_of(application) if application.settings.get("opentracing_tracing") is self else self._config
+        )
 
     @overload
     def trace(self, method: Method, /) -> Method: ...

@@ -29,7 +29,7 @@ from tornado_opentracing._redaction import (
     redact_value,
 )
 from tornado_opentracing._spans import propagation
-from tornado_opentracing._spans.routes import template
+from tornado_opentracing._spans.templates import template
 from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.viewer import RecordingTracer, _pages
 from tornado_opentracing.viewer._codec import W3CPropagator

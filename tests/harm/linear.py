@@ -23,7 +23,7 @@ from tornado_opentracing._redaction.bounds import clip, redact_ends
 from tornado_opentracing._redaction.names import is_secret_name
 from tornado_opentracing._redaction.request import is_secret_header, redact_arguments, redact_body
 from tornado_opentracing._spans import propagation
-from tornado_opentracing._spans.routes import template
+from tornado_opentracing._spans.templates import template
 from tornado_opentracing._tracebacks import exception_message, format_exception
 from tornado_opentracing.viewer import _pages, _text
 from tornado_opentracing.viewer._codec import W3CPropagator

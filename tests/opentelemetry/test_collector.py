@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Exported
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
@@ -29,6 +31,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from support import Servers
 from support.serving import until
+from support.zero_code import ZeroCode
 from tornado.httpclient import AsyncHTTPClient
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
@@ -68,6 +71,16 @@ class BackEnd(RequestHandler):
                 item.value.string_value for item in resource.resource.attributes if item.key == "service.name"
             ]
             self.arrived += [Arrived(service, span) for scope in resource.scope_spans for span in scope.spans]
+
+
+class OtherBackEnd(RequestHandler):
+    """Where it sends the rest."""
+
+    def initialize(self, kind: Any, arrived: list[Any]) -> None:
+        self.kind, self.arrived = kind, arrived
+
+    def post(self) -> None:
+        self.arrived.append(self.kind.FromString(self.request.body))
 
 
 class Collector:
@@ -129,8 +142,26 @@ def arrived() -> list[Arrived]:
 
 
 @pytest.fixture
-async def collector(arrived: list[Arrived], servers: Servers) -> AsyncIterator[Collector]:
-    back_end = Application([(r"/v1/traces", BackEnd, {"arrived": arrived})])
+def metrics() -> list[Any]:
+    return []
+
+
+@pytest.fixture
+def logs() -> list[Any]:
+    return []
+
+
+@pytest.fixture
+async def collector(
+    arrived: list[Arrived], metrics: list[Any], logs: list[Any], servers: Servers
+) -> AsyncIterator[Collector]:
+    back_end = Application(
+        [
+            (r"/v1/traces", BackEnd, {"arrived": arrived}),
+            (r"/v1/metrics", OtherBackEnd, {"kind": ExportMetricsServiceRequest, "arrived": metrics}),
+            (r"/v1/logs", OtherBackEnd, {"kind": ExportLogsServiceRequest, "arrived": logs}),
+        ]
+    )
     collector = Collector(servers.start(back_end, decompress_request=True))
     try:
         await collector.is_up()
@@ -195,6 +226,65 @@ async def test_spans_of_all_processes_arrive_and_belong_together(collector: Coll
     assert {item.key: item.value.string_value for item in event.attributes}["exception.type"] == "KeyError"
     for each in (each for each in arrived if "reorder" in each.name):
         assert [link.span_id for link in each.span.links] == [each.span.parent_span_id]
+
+
+LOGS = """
+import logging
+
+import shop
+
+
+class Book(shop.Book):
+    def get(self, number):
+        logging.getLogger("shop").warning("only one copy of %s is left", number)
+        super().get(number)
+
+
+shop.Book = Book
+shop.asyncio.run(shop.main(["/book/7"]))
+"""
+
+
+async def test_metrics_and_logs_arrive_beside_the_spans_and_lead_to_them(
+    collector: Collector, arrived: list[Arrived], metrics: list[Any], logs: list[Any], tmp_path: Path
+) -> None:
+    """Of a program that knows nothing of it, by the environment alone."""
+    pytest.importorskip("opentelemetry.distro")
+    program = ZeroCode(tmp_path)
+    program.write("logs.py", LOGS)
+    signals = {f"OTEL_{signal}_EXPORTER": "otlp" for signal in ("TRACES", "METRICS", "LOGS")}
+    await asyncio.to_thread(
+        program.run,
+        "logs.py",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED="true",
+        **signals,
+    )
+    await until(lambda: len(arrived) == 2 and metrics and logs)
+    (server,) = [each.span for each in arrived if each.span.kind == Kind.SPAN_KIND_SERVER]
+
+    found = {
+        metric.name: metric
+        for request in metrics
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert set(found) >= {"http.server.request.duration", "http.client.request.duration", "http.server.active_requests"}
+    (point,) = found["http.server.request.duration"].histogram.data_points
+    assert point.count == 1
+    assert [exemplar.trace_id for exemplar in point.exemplars] == [server.trace_id]
+
+    records = [
+        record
+        for request in logs
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
+    (record,) = [record for record in records if record.body.string_value.startswith("only one copy")]
+    assert (record.trace_id, record.span_id) == (server.trace_id, server.span_id)
 
 
 class Plain(RequestHandler):

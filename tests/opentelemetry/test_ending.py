@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,8 +21,12 @@ from tornado_opentracing.opentelemetry import _environment
 
 # The exporter prints, but not before five seconds have passed, or something is done to have it do so.
 BEGINS = """
-import asyncio, os, signal, sys, threading
+import asyncio, os, signal, sys, threading, time
 from tornado_opentracing.opentelemetry import create_tracer
+
+def idle():
+    while True:  # a signal that comes just before signal.pause() does not wake it
+        time.sleep(0.05)
 {before}
 tracer = create_tracer()
 tracer.start_span("last").finish()
@@ -29,14 +35,28 @@ print("ready", file=sys.stderr, flush=True)
 """
 
 
-def start(after: str, before: str = "", **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", BEGINS.format(before=before, after=after)],
-        env={**os.environ, "OTEL_TRACES_EXPORTER": "console", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Start(Protocol):
+    def __call__(self, after: str, before: str = "", **environment: str) -> subprocess.Popen[str]: ...
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a program; none outlives its test."""
+    with contextlib.ExitStack() as started:
+
+        def start(after: str, before: str = "", **environment: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-c", BEGINS.format(before=before, after=after)],
+                env={**os.environ, "OTEL_TRACES_EXPORTER": "console", **environment},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            started.enter_context(process)
+            started.callback(process.kill)
+            return process
+
+        yield start
 
 
 def names(printed: str) -> list[str]:
@@ -60,14 +80,14 @@ def until_ready(process: subprocess.Popen[str]) -> None:
     [("", 0), ("sys.exit(3)", 3), ("raise ValueError", 1), ("asyncio.run(asyncio.sleep(0))", 0)],
     ids=["end of the program", "exit", "exception", "end of the loop"],
 )
-def test_a_regular_end_exports_what_is_left(after: str, code: int) -> None:
+def test_a_regular_end_exports_what_is_left(start: Start, after: str, code: int) -> None:
     process = start(after)
     printed, _ = process.communicate(timeout=30)
     assert (process.returncode, names(printed)) == (code, ["last"])
 
 
-@pytest.mark.parametrize("after", ["signal.pause()", "asyncio.run(asyncio.sleep(60))"], ids=["plain", "loop"])
-def test_sigterm_exports_what_is_left_and_ends_the_process_as_ever(after: str) -> None:
+@pytest.mark.parametrize("after", ["idle()", "asyncio.run(asyncio.sleep(60))"], ids=["plain", "loop"])
+def test_sigterm_exports_what_is_left_and_ends_the_process_as_ever(start: Start, after: str) -> None:
     process = start(after)
     until_ready(process)
     process.send_signal(signal.SIGTERM)
@@ -75,25 +95,25 @@ def test_sigterm_exports_what_is_left_and_ends_the_process_as_ever(after: str) -
     assert (process.returncode, names(printed)) == (-signal.SIGTERM, ["last"])
 
 
-def test_sigterm_does_not_wait_for_ever_for_a_collector_that_is_silent() -> None:
+def test_sigterm_does_not_wait_for_ever_for_a_collector_that_is_silent(start: Start) -> None:
     silent, port = bind_unused_port()
     process = start(
-        "signal.pause()",
+        "idle()",
         before="from tornado_opentracing.opentelemetry import _ending; _ending._PATIENCE = 0.2",
         OTEL_TRACES_EXPORTER="otlp",
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
     )
     until_ready(process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(30) == -signal.SIGTERM
     process.communicate()
     silent.close()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_handler_of_the_applications_own_decides_what_sigterm_does(when: str) -> None:
+def test_a_handler_of_the_applications_own_decides_what_sigterm_does(start: Start, when: str) -> None:
     own = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
-    process = start(f"{own if when == 'after' else ''}\nprint('set', file=sys.stderr, flush=True)\nsignal.pause()",
+    process = start(f"{own if when == 'after' else ''}\nprint('set', file=sys.stderr, flush=True)\nidle()",
                     before=own if when == "before" else "")  # fmt: skip
     until_ready(process)
     assert process.stderr is not None
@@ -103,19 +123,19 @@ def test_a_handler_of_the_applications_own_decides_what_sigterm_does(when: str) 
     assert (process.returncode, names(printed)) == (7, ["last"])
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
+def test_a_signal_that_is_ignored_stays_so(start: Start) -> None:
     process = start("os.kill(os.getpid(), signal.SIGTERM)", before="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     printed, _ = process.communicate(timeout=30)
     assert (process.returncode, names(printed)) == (0, ["last"])
 
 
-def test_a_tracer_may_be_made_in_another_thread() -> None:
+def test_a_tracer_may_be_made_in_another_thread(start: Start) -> None:
     process = start("", before="thread = threading.Thread(target=create_tracer); thread.start(); thread.join()")
     printed, complaint = process.communicate(timeout=30)
     assert (process.returncode, names(printed), complaint) == (0, ["last"], "ready\n")
 
 
-def test_a_provider_of_the_applications_own_leaves_the_signal_to_it() -> None:
+def test_a_provider_of_the_applications_own_leaves_the_signal_to_it(start: Start) -> None:
     process = start(
         "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL",
         before="from opentelemetry.sdk.trace import TracerProvider\n"

@@ -44,6 +44,13 @@ def test_a_program_that_knows_nothing_of_tracing_is_traced(arguments: list[str],
     assert not headers_of(client)
 
 
+def test_the_methods_that_are_known_are_those_that_the_environment_lists(zero_code: ZeroCode) -> None:
+    for span in zero_code.spans("shop.py", "/book/1", OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS="BREW, QUERY"):
+        assert span["name"].partition(" ")[0] == "HTTP"
+        assert span["attributes"]["http.request.method"] == "_OTHER"
+        assert span["attributes"]["http.request.method_original"] == "GET"
+
+
 @pytest.mark.parametrize(
     ("specific", "general", "left"),
     [

@@ -1,16 +1,15 @@
-"""The page for those who come from OpenTelemetry's instrumentation names all that there is, and what it shows runs."""
+"""The page for those who come from OpenTelemetry's instrumentation names all that there is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
+from support.pages import text_of
 
 from tornado_opentracing.opentelemetry import _methods, _metrics, _variables
 
-PAGE = Path(__file__).parents[2] / "docs" / "coming-from-opentelemetry.md"
-TEXT = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+TEXT = text_of("coming-from-opentelemetry.md")
 CAPTURE = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS"
 
 
@@ -30,12 +29,3 @@ def test_every_metric_is_on_the_page() -> None:
         f"http.{side}.{what}" for side in ("server", "client") for what in ("request.duration", "response.body.size")
     }
     assert {name for name in names | sizes if f"`{name}`" not in TEXT} == set()
-
-
-def test_what_it_shows_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for signal in ("TRACES", "METRICS"):
-        monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
-    blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, PAGE.name, "exec"), {})

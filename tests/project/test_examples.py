@@ -240,18 +240,17 @@ def test_the_demo_shows_by_bars_what_ran_at_the_same_time(item: str) -> None:
     assert render[0] >= max(end for _, end in concurrent) - 1
 
 
-def test_the_demo_shows_each_message_of_a_websocket_beneath_its_handshake() -> None:
-    lines = drawn_traces(output("gather"))["/basket"]
-    message = ("GET /basket", "Basket", "Basket.on_message")
-    assert [line.path for line in lines if line.parent == message[:2]] == [
-        (*message[:2], "Basket.open"),
-        message,
-        message,
-        (*message[:2], "Basket.on_close"),
-    ]
-    assert [line.path[3:] for line in lines if line.path[:3] == message and len(line.path) == 5] == [
-        ("GET /stock/tea", "Stock"),
-        ("GET /stock/cocoa", "Stock"),
+def test_the_demo_shows_each_message_of_a_websocket_as_a_trace_of_its_own() -> None:
+    _, *parts = re.split(r"^(/.*) - spans: ", output("gather"), flags=re.M)
+    basket = [drawn(rest) for path, rest in zip(parts[::2], parts[1::2], strict=True) if path == "/basket"]
+    paths = sorted([line.path for line in lines] for lines in basket)
+    message = ("Basket.on_message",)
+    fetches = [(*message, f"GET /stock/{item}") for item in ("cocoa", "tea")]
+    assert paths == [
+        [("Basket.on_close",)],
+        *([message, fetch, (*fetch, "Stock")] for fetch in fetches),
+        [("Basket.open",)],
+        [("GET /basket",), ("GET /basket", "Basket")],
     ]
 
 

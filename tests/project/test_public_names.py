@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentracing.mocktracer import MockTracer
+from support.pages import PAGES, text_of
 
 import tornado_opentracing
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-#: What stands in README as code, in a line or in a block.
-CODE = "\n".join(map("".join, re.findall(r"^```python\n(.*?)^```$|`([^`\n]+)`", README, re.MULTILINE | re.DOTALL)))
+TEXT = "\n".join(map(text_of, PAGES))
+#: What stands on the pages of the documentation as code, in a line or in a block.
+CODE = "\n".join(map("".join, re.findall(r"^```python\n(.*?)^```$|`([^`\n]+)`", TEXT, re.MULTILINE | re.DOTALL)))
 
 #: Modules whose public names the package offers itself.
 MODULES = ["executor", "logs", "scope_manager"]
@@ -56,7 +58,7 @@ def test_a_module_apart_offers_what_is_documented(name: str) -> None:
     defined = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
     assert {value.__name__ for value in defined} <= set(module.__all__)
     for offered in module.__all__:
-        assert re.search(rf"\b{offered}\b", CODE), "not in README"
+        assert re.search(rf"\b{offered}\b", CODE), "on no page"
         assert inspect.getdoc(getattr(module, offered))
 
 
@@ -71,9 +73,9 @@ def test_a_public_module_offers_what_the_package_offers_and_nothing_else(name: s
 
 @pytest.mark.parametrize("name", tornado_opentracing.__all__)
 def test_every_public_name_is_documented(name: str) -> None:
-    assert re.search(rf"\b{name}\b", CODE), "not in README"
+    assert re.search(rf"\b{name}\b", CODE), "on no page"
     value = getattr(tornado_opentracing, name)
-    if isinstance(value, type) or callable(value):
+    if isinstance(value, (type, types.FunctionType)):
         assert inspect.getdoc(value)
 
 
@@ -90,6 +92,25 @@ def test_every_public_name_is_documented(name: str) -> None:
 def test_every_public_method_has_a_docstring(method: str) -> None:
     name, _, attribute = method.partition(".")
     assert inspect.getdoc(inspect.getattr_static(getattr(tornado_opentracing, name), attribute))
+
+
+def test_a_tracing_shows_nothing_but_what_it_is_for() -> None:
+    tracing = tornado_opentracing.TornadoTracing()
+    assert [name for name in dir(tracing) if not name.startswith("_")] == ["get_span", "options", "trace", "tracer"]
+
+
+def test_every_keyword_is_explained_where_an_editor_looks_with_an_example_that_is_taken() -> None:
+    docstring = inspect.getdoc(tornado_opentracing.init_tracing) or ""
+    explained = re.findall(r"^:param (\w+): .*?Example:\s+``(.*?)``$", docstring, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in explained] == [
+        "tracer",
+        "start_span_cb",
+        *tornado_opentracing.OptionValues.__annotations__,
+    ]
+    names = {**vars(tornado_opentracing), "MockTracer": MockTracer}
+    for name, example in explained:
+        given: Any = {name: eval(example, dict(names))}
+        assert tornado_opentracing.TornadoTracing(**given)
 
 
 def test_the_package_says_that_it_is_typed() -> None:

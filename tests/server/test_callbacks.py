@@ -15,7 +15,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
-from tornado_opentracing import TornadoTracing, init_tracing
+from tornado_opentracing import TornadoTracing, WebSocketMessage, init_tracing
 
 
 async def answered(path: str, site: Site, url: str) -> None:
@@ -196,15 +196,20 @@ async def test_callbacks_of_a_decorators_tracing_are_called(
     assert [type(subject) for subject in finished.subjects] == [Decorated]
 
 
-async def test_neither_is_called_for_the_messages_of_a_websocket(recorder: Recorder, servers: Servers) -> None:
+async def test_for_the_messages_of_a_websocket_both_are_given_what_happened(
+    recorder: Recorder, servers: Servers
+) -> None:
     site = Site()
     started, finished = Calls(), Calls()
     options: Any = {"start_span_cb": started, "finish_span_cb": finished, "trace_websocket_messages": True}
     init_tracing(recorder.tracer, trace_client=False, **options)
     await connected("/socket", site, servers.start(application(site)))
     await settled(recorder, 4)
-    assert [type(subject) for subject in started.subjects] == [HTTPServerRequest]
-    assert finished.subjects == site.handlers
+    request, *messages = started.subjects
+    assert type(request) is HTTPServerRequest
+    assert {type(subject) for subject in messages} == {WebSocketMessage}
+    assert [subject for subject in finished.subjects if isinstance(subject, WebSocketMessage)] == messages
+    assert [subject for subject in finished.subjects if not isinstance(subject, WebSocketMessage)] == site.handlers
 
 
 async def test_a_callback_that_fetches_is_traced_like_any_other_code(

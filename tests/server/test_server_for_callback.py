@@ -1,27 +1,20 @@
-"""README's recipe for a server without an Application."""
+"""The recipe for a server without an Application."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 from support import Recorder, only
+from support.pages import run_page
 from support.serving import connection, settled
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
 from tornado.testing import bind_unused_port
 
 from tornado_opentracing import init_tracing
 
-README = Path(__file__).parents[2] / "README.md"
-
 
 async def test_requests_to_a_callback_have_a_span_each(each_recorder: Recorder) -> None:
-    (recipe,) = re.findall(
-        r"```python\n(from tornado.httpserver .*?)```", README.read_text(encoding="utf-8"), re.DOTALL
-    )
-    namespace: dict[str, Any] = {}
-    exec("from tornado.web import Application\n" + recipe, namespace)
+    namespace = run_page("spans.md")
 
     def callback(request: HTTPServerRequest) -> None:
         answering: Any = request.connection

@@ -24,7 +24,7 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 from tornado.wsgi import WSGIContainer
 
 from tornado_opentracing import init_tracing
-from tornado_opentracing._spans.routes import template
+from tornado_opentracing._spans.templates import template
 
 
 class Hello(RequestHandler):
@@ -72,7 +72,7 @@ class Own(Router):
         (r"/story/(\d+)$", "/story/{0}"),
         (r"/story/(?P<story_id>\d+)", "/story/{story_id}"),
         (r"/a/(\d+)/b/(\w+)", "/a/{0}/b/{1}"),
-        (r"/(?P<year>\d{4})-(?P<month>\d\d)/(?P<slug>[a-z-]+)/?", "/{year}-{month}/{slug}/?"),
+        (r"/(?P<year>\d{4})-(?P<month>\d\d)/(?P<slug>[a-z-]+)/?", "/{year}-{month}/{slug}"),
         (r"/(\d+)(\w+)", "/{0}{1}"),
         (r"(.*)", "{0}"),
         (r"/(?P<名前>.*)", "/{名前}"),
@@ -101,7 +101,7 @@ class Own(Router):
         (r"/a|/b", "/a|/b"),
         (r"/a(?:/(\d+))?", "/a(?:/{0})?"),
         (r"/(?:x|y)/(\d+)", "/(?:x|y)/{0}"),
-        (r"/(?i:x)/(?=\w)(?!0)(\w+)", r"/(?i:x)/(?=\w)(?!0){0}"),
+        (r"/(?i:x)/(?=\w)(?!0)(\w+)", r"/(?i:x)/{0}"),
         (r"/(?P<word>\w+)/(?P=word)", "/{word}/(?P=word)"),
         (r"/(\d+)?", "/{0}?"),
         (r"/(?P<x>a{2,3})*", "/{x}*"),

@@ -251,7 +251,7 @@ def callbacks(faults: Faults) -> dict[str, Any]:
     """The application's callbacks, which work unless they are broken."""
     return {
         "start_span_cb": lambda span, subject: faults.call(
-            "start_span_cb", lambda: span.set_operation_name(f"own {subject.method}")
+            "start_span_cb", lambda: span.set_operation_name(f"own {getattr(subject, 'method', 'message')}")
         ),
         "finish_span_cb": lambda span, outcome: faults.call("finish_span_cb", lambda: span.set_tag("own", 1)),
     }

@@ -235,6 +235,9 @@ class Socket(WebSocketHandler, Noting):
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         self.note("on_message", message)
+        if message == "close":
+            self.close(1001, reason="going away")
+            return None
         if message == "raise":
             raise ZeroDivisionError("oops")
         self.write_message(message, binary=isinstance(message, bytes))

@@ -10,6 +10,7 @@ from typing import Any
 
 import tornado
 from tornado.httpclient import HTTPRequest
+from tornado.ioloop import PeriodicCallback
 from tornado.websocket import websocket_connect
 
 from support.observed import World, described
@@ -135,6 +136,7 @@ async def talk(path: str, last: bytes, world: World) -> bytes:
     return answer
 
 
+SITUATIONS["WebSocket is closed by the server"] = functools.partial(talk, "/socket", frame(TEXT, b"close"))
 for title, path in {"WebSocket": "/socket", "async WebSocket": "/asyncsocket"}.items():
     SITUATIONS[title] = functools.partial(talk, path, frame(CLOSE, b"\x03\xe8"))
     # Until 6.6 Tornado leaves a connection open in which an asynchronous on_message raised.
@@ -216,3 +218,16 @@ async def connect(url: str, world: World) -> Any:
 SITUATIONS["WebSocket client is answered 200"] = functools.partial(connect, "ws://127.0.0.1:{world.port}/plain")
 SITUATIONS["WebSocket client is refused"] = functools.partial(connect, "ws://127.0.0.1:1/")
 SITUATIONS["WebSocket client with no URL"] = functools.partial(connect, "nonsense")
+
+
+@situation
+async def a_tick(world: World) -> bool:
+    ticked = asyncio.Event()
+
+    def tick() -> None:
+        periodic.stop()
+        ticked.set()
+
+    periodic = PeriodicCallback(tick, 1)
+    periodic.start()
+    return await asyncio.wait_for(ticked.wait(), 20)

@@ -80,7 +80,8 @@ async def test_it_says_what_went_over_the_connection(
     assert found.trace_id == handshake.trace_id
     assert found.start_time <= found.finish_time
     written = '{"length": 5}', '{"length": 3}'
-    assert {name: value for name, value in found.tags.items() if name.startswith("websocket")} == {
+    told = ("websocket.messages", "websocket.bytes", "websocket.close")
+    assert {name: value for name, value in found.tags.items() if name.startswith(told)} == {
         "websocket.messages.in": 2,
         "websocket.messages.out": 4,
         "websocket.bytes.in": 7 + 3,
@@ -131,7 +132,17 @@ async def test_it_is_active_nowhere_and_beside_the_spans_of_messages(
     connection.close()
     spans = await spans_of(recorder, 5)
     assert spans.keys() == {"Echo", "Echo.open", "Echo.on_message", "Echo.on_close", "Echo.connection"}
-    assert {span.parent_id for name, span in spans.items() if name != "Echo"} == {spans["Echo"].span_id}
+    parents = {name: span.parent_id for name, span in spans.items() if span.parent_id is not None}
+    assert parents == {"Echo.connection": spans["Echo"].span_id}
+    ids = {span.tags["websocket.connection.id"] for name, span in spans.items() if name != "Echo"}
+    assert [int(each, 16) for each in ids] == [spans["Echo"].span_id]
+
+
+async def test_it_is_called_by_its_route_where_requests_are(recorder: Recorder, connect: Callable[..., Any]) -> None:
+    init_tracing(recorder.tracer, trace_client=False, trace_websocket_connection=True, operation_name="route")
+    connection = await connect()
+    connection.close()
+    assert (await spans_of(recorder)).keys() == {"GET /echo", "WS /echo connection"}
 
 
 async def test_secrets_in_the_reason_are_redacted(recorder: Recorder, connect: Callable[..., Any]) -> None:

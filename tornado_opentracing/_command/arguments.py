@@ -13,15 +13,24 @@ Run a program that uses Tornado, traced, and show its traces in the browser. Not
 calls init_tracing itself keeps what it asked for."""
 
 _FLAGS = (
-    "trace_all", "trace_client", "inject_response_headers", "trace_websocket_messages", "trace_websocket_connection",
-    "trace_templates", "accept_parent",
+    "trace_all", "trace_client", "inject_response_headers", "trace_websocket_connection", "trace_templates",
+    "accept_parent",
 )  # fmt: skip
 _NAMES = (
     "traced_attributes", "traced_request_headers", "traced_response_headers", "unredacted_headers",
     "redacted_query_params",
 )  # fmt: skip
 _STATUSES = ("server_error_statuses", "client_error_statuses")
-_CALLABLES = ("start_span_cb", "finish_span_cb", "request_filter", "client_filter", "propagation_filter")
+_CALLABLES = (
+    "start_span_cb",
+    "finish_span_cb",
+    "request_filter",
+    "client_filter",
+    "propagation_filter",
+    "websocket_message_filter",
+)
+
+_MESSAGES: dict[str, bool | str] = {"no": False, "received": True, "both": "both"}
 
 #: What ``init_tracing`` is given beside what the command line says.
 DEFAULTS: dict[str, Any] = {"trace_websocket_messages": True, "trace_templates": True, "blocked_after": 0.1}
@@ -61,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--blocked-after", type=_seconds, dest="blocked_after", metavar="SECONDS", help="default: 0.1; 0 for never"
     )
+    options.add_argument("--trace-websocket-messages", choices=list(_MESSAGES), dest="trace_websocket_messages")
+    options.add_argument("--background", dest="background", metavar="detached|inherit|link")
     options.add_argument("--operation-name", dest="operation_name", metavar="handler|route|MODULE.FUNCTION")
     options.add_argument(
         "--excluded-paths", action="append", dest="excluded_paths", metavar="REGEX", help="may be given repeatedly"
@@ -86,8 +97,19 @@ def options_of(found: argparse.Namespace) -> dict[str, Any]:
 
     :raises ImportError: for a callable that is not there.
     """
-    named = ("blocked_after", *_FLAGS, *_NAMES, *_STATUSES, *_CALLABLES, "operation_name", "excluded_paths")
+    named = (
+        "blocked_after",
+        "background",
+        *_FLAGS,
+        *_NAMES,
+        *_STATUSES,
+        *_CALLABLES,
+        "operation_name",
+        "excluded_paths",
+    )
     options = {**DEFAULTS, **{name: getattr(found, name) for name in named if hasattr(found, name)}}
+    if hasattr(found, "trace_websocket_messages"):
+        options["trace_websocket_messages"] = _MESSAGES[found.trace_websocket_messages]
     for name in (*_CALLABLES, "operation_name"):
         if name in options and options[name] not in ("handler", "route"):
             options[name] = import_object(options[name])

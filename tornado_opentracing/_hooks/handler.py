@@ -26,6 +26,9 @@ def _execute_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callabl
             if state.finished or state.executing:
                 return await original(self, transforms, *args, **kwargs)
             state.executing = True
+            if state.unstarted is not None:
+                request.connection._finish_future.remove_done_callback(state.unstarted)  # type: ignore[union-attr]
+                state.unstarted = None
         try:
             return await original(self, transforms, *args, **kwargs)
         except BaseException as error:
@@ -101,6 +104,25 @@ def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) 
     return _handle_request_exception
 
 
+def _flush_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def flush(self: RequestHandler, *args: Any, include_footers: Any = None) -> Any:
+        # Most responses are flushed once, by finish(), which says so: that is to cost little.
+        if include_footers is not None:
+            return original(self, include_footers=include_footers)
+        has_begun = self._headers_written
+        if args or has_begun or not layer.enabled:
+            return original(self, *args)
+        try:
+            return original(self)
+        finally:
+            state = request_span(self.request)
+            if state is not None and not state.finished and self._headers_written:
+                response.note_first_byte(state, self)
+
+    return flush
+
+
 def sees_end_of(handler: RequestHandler) -> bool:
     """Whether the hook of ``_execute`` is what runs for a handler: a class may have an ``_execute`` of its own."""
     return type(handler)._execute is EXECUTE.replacement
@@ -111,6 +133,7 @@ EXECUTE = Patch(RequestHandler, "_execute", _execute_hook)
 HOOKS = [
     EXECUTE,
     Patch(RequestHandler, "finish", _finish_hook),
+    Patch(RequestHandler, "flush", _flush_hook),
     Patch(RequestHandler, "send_error", _send_error_hook),
     Patch(RequestHandler, "_handle_request_exception", _handle_request_exception_hook),
 ]

@@ -6,16 +6,22 @@ Most responses are finished by their handler, and need none of this.
 from __future__ import annotations
 
 import functools
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from opentracing import logs
+
 from tornado_opentracing._guard import report
 from tornado_opentracing._spans import propagation
-from tornado_opentracing._spans.request import RequestSpan, client_has_left
+from tornado_opentracing._spans.request import RequestSpan, client_has_left, note
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
     from tornado.web import RequestHandler
+
+#: Of a response that was flushed before it was finished: how long after the request it began, in milliseconds.
+FIRST_BYTE_MS = "http.response.first_byte_ms"
 
 
 def end_with(state: RequestSpan, handler: RequestHandler) -> None:
@@ -45,6 +51,23 @@ def _ended(state: RequestSpan, handler: RequestHandler, future: object) -> None:
     state.finish_for(handler)
 
 
+def watch_start(state: RequestSpan, handler: RequestHandler) -> None:
+    """End the span in the same way if ``_execute`` never begins: its task is cancelled before its first step.
+
+    So does ``asyncio.run`` that ends in the tick in which the request came. Once it begins, it tells of its end itself.
+    """
+    ended = getattr(handler.request.connection, "_finish_future", None)
+    if ended is not None:
+        state.unstarted = functools.partial(_not_started, state, handler)
+        ended.add_done_callback(state.unstarted)
+
+
+def _not_started(state: RequestSpan, handler: RequestHandler, future: object) -> None:  # noqa: ARG001 - as above
+    if not state.finished:
+        note(state, handler, CancelledError())
+        state.finish_for(handler)
+
+
 def watch_headers(state: RequestSpan, request: HTTPServerRequest) -> None:
     """Inject the span's context into the headers of the response, and set those that were asked for as tags.
 
@@ -72,3 +95,14 @@ def _write_headers(connection: Any, original: Callable[..., Any], state: Request
         return result
 
     return write_headers
+
+
+def note_first_byte(state: RequestSpan, handler: RequestHandler) -> None:
+    """Say when the response began, for it goes on: what is left is not the time that it took to answer."""
+    if client_has_left(handler):
+        return
+    try:
+        state.span.set_tag(FIRST_BYTE_MS, round(handler.request.request_time() * 1000, 3))
+        state.span.log_kv({logs.EVENT: "first byte"})
+    except Exception:
+        report("noting the first byte of a response")

@@ -52,10 +52,11 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             config = _config_behind(self) or config
         if (config.filters_requests or process.has_excluded) and excludes(config, request):
             return _untraced(config.untraced, getattr(request, SPAN), original, self)
-        if not config.options.trace_all:
-            return _untraced(config, None, original, self)
-        state = _start(config, self, request)
+        state = _start(config, self, request) if config.options.trace_all else None
         if state is None:
+            # Nearly always nothing else is known here that would count.
+            if config is process.tracing and within.known.get()[0] is None:
+                return original(self)
             return _untraced(config, None, original, self)
         opened = activate(state)
         try:
@@ -67,7 +68,9 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             raise
         finally:
             deactivate(opened)
-        if self.handler_class._execute is not EXECUTE.replacement:
+        if self.handler_class._execute is EXECUTE.replacement:
+            response.watch_start(state, self.handler)
+        else:
             response.watch_end(state, self.handler)
         return result
 
@@ -79,8 +82,6 @@ def _untraced(
 ) -> Any:
     # The handler's task inherits this. A connection inherits the context in which listen() was called, which may be
     # another Application's.
-    if config is process.tracing and within.known.get()[0] is None:
-        return original(delegate)
     token = within.known.set((config, excluded))
     try:
         return original(delegate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from tornado_opentracing._hooks import (
+    background,
     client,
     connection,
     executor,
@@ -14,6 +15,7 @@ from tornado_opentracing._hooks import (
     server,
     templates,
     websocket,
+    websocket_client,
 )
 from tornado_opentracing._hooks.patching import Patch
 
@@ -51,9 +53,15 @@ class Hooks:
 
 
 SERVER = Hooks(
-    *routes.HOOKS, *server.HOOKS, *handler.HOOKS, *connection.HOOKS, *websocket.SERVER_HOOKS, *templates.HOOKS
+    *routes.HOOKS,
+    *server.HOOKS,
+    *handler.HOOKS,
+    *connection.HOOKS,
+    *websocket.HOOKS,
+    *templates.HOOKS,
+    *background.HOOKS,
 )
-CLIENT = Hooks(*client.HOOKS, *websocket.CLIENT_HOOKS)
+CLIENT = Hooks(*client.HOOKS, *websocket_client.HOOKS)
 EXECUTOR = Hooks(*executor.HOOKS)
 #: Put in place where requests are to be measured, too.
 MEASURING = Hooks(*measuring.HOOKS)

@@ -1,4 +1,4 @@
-"""WebSockets, both ends: a span for the handshake, and, if asked for, one for each message.
+"""What is done at a server's end of a WebSocket: if asked for, spans for the connection and what happens on it.
 
 A connection lives long after its handshake. What it runs then (``open``, ``on_message``, ``on_close``, ...) is no part
 of the handshake's span, and nothing is active there but what that code activates itself.
@@ -6,31 +6,20 @@ of the handshake's span, and nothing is active there but what that code activate
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from opentracing import tags
-from tornado import gen
-from tornado.httpclient import HTTPRequest, _RequestProxy
-from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
+from tornado.websocket import WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from tornado_opentracing._hooks import private_request
+from tornado_opentracing._guard import ask
 from tornado_opentracing._hooks.patching import Layer, Patch
-from tornado_opentracing._hooks.watching import watch
+from tornado_opentracing._hooks.running import run
 from tornado_opentracing._scopes import within
-from tornado_opentracing._settings.current import client_config
-from tornado_opentracing._spans import lifecycle
-from tornado_opentracing._spans.fetch import FetchSpan, outcome_of, start_fetch_span
-from tornado_opentracing._spans.lifecycle import SpanLifecycle
+from tornado_opentracing._spans import connections, lifecycle, messages
+from tornado_opentracing._spans.messages import MessageSpan, WebSocketMessage
 from tornado_opentracing._spans.request import SPAN, RequestSpan
-from tornado_opentracing._spans.tags import COMPONENT
-from tornado_opentracing._spans.websocket import follows, start_connection_span
-
-MESSAGE_TYPE = "websocket.message.type"
-MESSAGE_SIZE = "websocket.message.size"
+from tornado_opentracing._spans.websocket import start_connection_span
 
 
 def _handshake(handler: Any) -> RequestSpan | None:
@@ -39,53 +28,21 @@ def _handshake(handler: Any) -> RequestSpan | None:
     return None if state is None or state.is_excluded else state
 
 
-def _start(handshake: RequestSpan, handler: Any, event: str, **event_tags: Any) -> SpanLifecycle | None:
-    """Start the span of an event, if they are to be traced."""
-    if not handshake.options.trace_websocket_messages:
+def _message(handshake: RequestSpan, handler: Any, event: str, data: Any, is_binary: bool) -> WebSocketMessage | None:
+    """A message that is to have a span; ``None`` if it is not."""
+    options = handshake.options
+    if not options.trace_websocket_messages:
         return None
-    span_tags = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: tags.SPAN_KIND_CONSUMER, **event_tags}
-    name, links = f"{type(handler).__name__}.{event}", follows(handshake)
-    return lifecycle.start(SpanLifecycle, handshake.config, handshake.tracer, name, span_tags, None, True, links)
+    is_wanted = options.websocket_message_filter
+    if is_wanted is not None and not ask(
+        "websocket_message_filter", functools.partial(is_wanted, handler), data, otherwise=True
+    ):
+        return None
+    return messages.message_of(handler, event, data, is_binary)
 
 
-def _run(state: SpanLifecycle, callback: Callable[..., Any], *args: Any) -> Any:
-    """Call back with the span active; finish it when the callback, or the coroutine that it returns, is done."""
-    scope = lifecycle.activate(state.tracer, state.span)
-    try:
-        result = callback(*args)
-        if inspect.iscoroutine(result):
-            return _run_coroutine(state, result)
-        if result is not None:
-            result = gen.convert_yielded(result)
-            result.add_done_callback(functools.partial(_done, state))
-            return result
-    except BaseException as error:
-        state.fail(error)
-        state.finish(None, None)
-        raise
-    finally:
-        lifecycle.close(scope)
-    state.finish(None, None)
-    return None
-
-
-async def _run_coroutine(state: SpanLifecycle, coroutine: Awaitable[Any]) -> Any:
-    scope = lifecycle.activate(state.tracer, state.span)
-    try:
-        return await coroutine
-    except BaseException as error:
-        state.fail(error)
-        raise
-    finally:
-        state.finish(None, None)
-        lifecycle.close(scope)
-
-
-def _done(state: SpanLifecycle, future: Any) -> None:
-    error = outcome_of(future) if asyncio.isfuture(future) else future.exception()
-    if error is not None:
-        state.fail(error)
-    state.finish(None, None)
+def _start(handshake: RequestSpan, message: WebSocketMessage | None, is_root: bool = True) -> MessageSpan | None:
+    return None if message is None else messages.start(handshake, message, is_root)
 
 
 def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
@@ -111,9 +68,13 @@ def _accept_connection_hook(original: Callable[..., Any], layer: Layer) -> Calla
 
             def traced_open(*args: Any, **kwargs: Any) -> Any:
                 del handler.open  # the instance's, which leads here
-                state = _start(handshake, handler, "open")
+                message = WebSocketMessage(handler, "open")
+                state = messages.start(handshake, message)
                 call = functools.partial(open_, *args, **kwargs)
-                return call() if state is None else _run(state, call)
+                if state is None:
+                    return call()
+                stand_in = messages.while_open_runs(handshake, state)
+                return run(state, call, outcome=message, is_awaited=True, stand_in=stand_in)
 
             handler.open = traced_open
         return original(self, handler)
@@ -130,9 +91,10 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
         if handshake.connection is not None and callback == self.handler.on_message:
             handshake.connection.messages_in += 1
         if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
-            state = _start(handshake, self.handler, "on_message", **_message_tags(*args))
+            message = _message(handshake, self.handler, "on_message", args[0], isinstance(args[0], bytes))
+            state = _start(handshake, message)
             if state is not None:
-                callback = functools.partial(_run, state, callback)
+                callback = functools.partial(run, state, callback, outcome=message)
         # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
         clear = handshake.clear
         if clear is None:
@@ -147,10 +109,27 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
     return _run_callback
 
 
-def _message_tags(message: str | bytes) -> dict[str, Any]:
-    if isinstance(message, str):
-        return {MESSAGE_TYPE: "text", MESSAGE_SIZE: len(message.encode("utf-8", "surrogatepass"))}
-    return {MESSAGE_TYPE: "binary", MESSAGE_SIZE: len(message)}
+def _write_message_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def write_message(self: WebSocketProtocol13, message: Any, *args: Any, **kwargs: Any) -> Any:
+        handshake = _handshake(self.handler) if layer.enabled else None
+        if handshake is None or handshake.options.trace_websocket_messages != "both":
+            return original(self, message, *args, **kwargs)
+        is_binary = bool(kwargs.get("binary", args[0] if args else False))
+        written = _message(handshake, self.handler, "write_message", message, is_binary)
+        state = _start(handshake, written, is_root=False)
+        if state is None:
+            return original(self, message, *args, **kwargs)
+        try:
+            return original(self, message, *args, **kwargs)
+        except BaseException as error:
+            state.fail(error)
+            raise
+        finally:
+            messages.tag_backlog(state, self.stream)
+            state.finish(None, written)
+
+    return write_message
 
 
 def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
@@ -163,11 +142,12 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
         token = within.known.set((handshake.config, None))
         try:
             with lifecycle.nothing_active(handshake.tracer):
-                state = _start(handshake, self, "on_close")
+                message = WebSocketMessage(self, "on_close")
+                state = _start(handshake, message if handshake.options.trace_websocket_messages else None)
                 if state is None:
                     original(self)
                 else:
-                    _run(state, original, self)
+                    run(state, original, self, outcome=message)
         finally:
             within.known.reset(token)
             if handshake.connection is not None:
@@ -190,61 +170,24 @@ def _accept_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callable
     return accept_connection
 
 
-def _client_init_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
-    # The arguments after the request differ between Tornado's versions.
+def close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
+    """On either end."""
+
     @functools.wraps(original)
-    def __init__(self: WebSocketClientConnection, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        config = client_config() if layer.enabled else None
-        given: Any = args[0] if args else kwargs.get("request")
-        own = _private_copy(given) if config is not None else None
-        if config is None or own is None:
-            original(self, *args, **kwargs)
-            return
-        before = private_request.shown(own.headers)
-        state = start_fetch_span(config, own, own.url, own.method)
-        if state is None:
-            original(self, *args, **kwargs)
-            return
-        private_request.send_for(given.request, before, state, is_tornados=False)
-        proxy = _RequestProxy(own, given.defaults)
-        try:
-            if args:
-                original(self, proxy, *args[1:], **kwargs)
-            else:
-                original(self, **{**kwargs, "request": proxy})
-        except BaseException as error:
-            _connected(proxy, state, error)
-            raise
-        watch(self.connect_future, functools.partial(_connecting_done, proxy), state)
+    def close(self: Any, *args: Any, **kwargs: Any) -> None:
+        if layer.enabled:
+            connections.note_own_close(self, args, kwargs)
+        original(self, *args, **kwargs)
 
-    return __init__
+    return close
 
 
-def _private_copy(proxy: Any) -> HTTPRequest | None:
-    """A copy of the caller's ``HTTPRequest``, around which is what ``websocket_connect`` makes of its argument."""
-    is_known = isinstance(proxy, _RequestProxy) and isinstance(proxy.request, HTTPRequest)
-    return private_request.copy_of(proxy.request) if is_known else None
-
-
-def _connecting_done(proxy: Any, state: FetchSpan, future: Any) -> None:
-    _connected(proxy, state, outcome_of(future))
-
-
-def _connected(proxy: Any, state: FetchSpan, error: BaseException | None) -> None:
-    private_request.hand_back(state, getattr(error, "response", None))
-    proxy.request = state.request
-    if error is None:
-        state.leave()
-        state.finish(101, None)
-    else:
-        state.finish_with_error(error)
-
-
-CLIENT_HOOKS = [Patch(WebSocketClientConnection, "__init__", _client_init_hook)]
-SERVER_HOOKS = [
+HOOKS = [
     Patch(WebSocketHandler, "_detach_stream", _detach_stream_hook),
+    Patch(WebSocketHandler, "close", close_hook),
     Patch(WebSocketHandler, "on_connection_close", _on_connection_close_hook),
     Patch(WebSocketProtocol, "_run_callback", _run_callback_hook),
     Patch(WebSocketProtocol13, "accept_connection", _accept_hook),
     Patch(WebSocketProtocol13, "_accept_connection", _accept_connection_hook),
+    Patch(WebSocketProtocol13, "write_message", _write_message_hook),
 ]

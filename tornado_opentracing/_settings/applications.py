@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._settings import blocking
-from tornado_opentracing._settings.config import TracingConfig, process
+from tornado_opentracing._settings.config import Tracing, TracingConfig, config_in, process
 from tornado_opentracing._settings.options import PREFIX, checked
+from tornado_opentracing._settings.paths import warn_of_useless
 from tornado_opentracing._settings.tracers import made_by
 
 if TYPE_CHECKING:
@@ -82,27 +83,26 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
     is_shown = _is_shown(tracing)
     if is_shown:
         tracing = None
-    if tracing is not None and not isinstance(tracing, TracingConfig):
+    if tracing is not None and not isinstance(tracing, Tracing):
         raise TypeError(f"{PREFIX}tracing must be a TornadoTracing, not {tracing!r}")
+    asked = None if tracing is None else config_in(tracing)
     if tracing is not None and make_tracer is not None:
         raise ValueError(f"{PREFIX}tracing and {PREFIX}tracer_callable exclude each other: give one of them")
     if parameters and make_tracer is None:
         raise ValueError(f"{PREFIX}tracer_parameters needs {PREFIX}tracer_callable")
 
-    options = {
-        **defaults.given,
-        **(tracing.given if tracing is not None else {}),
-        **checked(given, PREFIX, _TRACER_SETTINGS),
-    }
+    own_options = checked(given, PREFIX, _TRACER_SETTINGS)
+    warn_of_useless(own_options.get("excluded_paths", ()), f"{PREFIX}excluded_paths", stacklevel=3)
+    options = {**defaults.given, **(asked.given if asked is not None else {}), **own_options}
     made_tracer = None
     if make_tracer is not None:
         made_tracer = (before and before.made_tracer) or made_by(make_tracer, parameters)
-    own_tracer = tracing.own_tracer if tracing is not None else made_tracer
+    own_tracer = asked.own_tracer if asked is not None else made_tracer
     tracer = own_tracer if own_tracer is not None else defaults.own_tracer
     config = defaults
     if tracer is not defaults.own_tracer or options != defaults.given:
-        config = type(defaults).unasked(tracer, options)
-        config.base, config.application = defaults, weakref.ref(application)
+        config = TracingConfig(tracer, options)
+        config.base, config.face, config.application = defaults, defaults.face, weakref.ref(application)
     says_none = bool(before and before.says_none) if is_shown else settings.get(_TRACING, config) is None
     setattr(application, _RESOLVED, _Resolved(defaults, config, made_tracer, says_none))
     blocking.watch.ensure(config.options.blocked_after)
@@ -114,18 +114,18 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
 _TRACING = f"{PREFIX}tracing"
 
 
-def _is_shown(tracing: object) -> TypeGuard[TracingConfig]:
+def _is_shown(tracing: object) -> TypeGuard[Tracing]:
     """Whether what an Application's settings have for its tracing is what :func:`_show` put there."""
-    return isinstance(tracing, TracingConfig) and tracing.base is not None
+    return isinstance(tracing, Tracing) and config_in(tracing).base is not None
 
 
 def _show(application: Application, config: TracingConfig) -> None:
     """Put the tracing in use into an Application's settings, where version 1 had it and handlers look for it."""
-    if config.base is not process.tracing:
+    if config.base is not process.tracing or config.face is None:
         return
     try:
         process.shown_to[id(application)] = application
-        application.settings[_TRACING] = config
+        application.settings[_TRACING] = config.face._showing(config)
     except Exception:  # settings of the application's own making, which cannot be changed
         report(f"setting {_TRACING}")
     if config.base is not process.tracing:  # removed meanwhile
@@ -136,7 +136,7 @@ def hide(application: Application) -> None:
     """Take the tracing that is in use no more out of an Application's settings."""
     settings = application.settings
     tracing = settings.get(_TRACING)
-    if not _is_shown(tracing) or tracing.base is process.tracing:
+    if not _is_shown(tracing) or config_in(tracing).base is process.tracing:
         return
     resolved: _Resolved | None = getattr(application, _RESOLVED, None)
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tornado_opentracing._settings.measuring import Metrics
 
-Config = TypeVar("Config", bound="TracingConfig")
+Face = TypeVar("Face", bound="Tracing")
 
 
 class TracingConfig:
@@ -33,6 +33,8 @@ class TracingConfig:
         #: What ``init_tracing`` was given that this is, or builds on: it is in force as long as that is. ``None`` for
         #: what a developer made, which always is.
         self.base: TracingConfig | None = None
+        #: What shows it to the developer, where that is asked for: ``TornadoTracing``, which is above.
+        self.face: type[Tracing] | None = None
         #: The Application whose settings it was read from.
         self.application: weakref.ref[Application] | None = None
         #: What stands for the span of its requests that are excluded, once there was one.
@@ -43,13 +45,6 @@ class TracingConfig:
         self.options = Options(**self.given)
         _redaction.redact_also(self.options.redacted_query_params)
         self.filters_requests = bool(self.options.excluded_paths or self.options.request_filter)
-
-    @classmethod
-    def unasked(cls: type[Config], tracer: Tracer | None, given: Mapping[str, Any]) -> Config:
-        """One of this class that asks its tracer nothing, for some are made while a request is served."""
-        made = cls.__new__(cls)
-        TracingConfig.__init__(made, tracer, given)
-        return made
 
     @property
     def tracer(self) -> Tracer:
@@ -79,6 +74,34 @@ class TracingConfig:
         found = TracingConfig(self.own_tracer, {"trace_all": False, "trace_client": False})
         found.base, found.application, found.is_untraced = self.base, self.application, True
         return found
+
+
+class Tracing:
+    """A configuration as a developer has it in hand: ``TornadoTracing`` but for what it does."""
+
+    _config: TracingConfig
+
+    @classmethod
+    def _showing(cls: type[Face], config: TracingConfig) -> Face:
+        """One that shows a configuration; its tracer is asked nothing, for some are made while a request is served."""
+        made = cls.__new__(cls)
+        made._config = config
+        return made
+
+    @property
+    def tracer(self) -> Tracer:
+        """The tracer in use: the one given, else :func:`opentracing.global_tracer`, looked up each time."""
+        return self._config.tracer
+
+    @property
+    def options(self) -> Options:
+        """The options in force, with their defaults; they cannot be changed."""
+        return self._config.options
+
+
+def config_in(tracing: Tracing) -> TracingConfig:
+    """The configuration behind what a developer has in hand."""
+    return tracing._config
 
 
 @dataclasses.dataclass(slots=True)

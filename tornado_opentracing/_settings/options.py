@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS
 from tornado_opentracing._settings import attributes
+from tornado_opentracing._settings.seconds import seconds
 
 if TYPE_CHECKING:
     from opentracing import Span
     from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
     from tornado.web import RequestHandler
+    from tornado.websocket import WebSocketHandler
 
 # What a callback is given differs between server and client spans, so it takes Any.
 StartSpanCallback = Callable[["Span", Any], object]
@@ -25,6 +27,9 @@ OperationName = Literal["handler", "route"] | Callable[["RequestHandler"], str]
 RequestFilter = Callable[["HTTPServerRequest"], object]
 FetchFilter = Callable[["HTTPRequest"], object]
 AcceptParent = bool | Callable[["HTTPServerRequest"], object]
+WebSocketMessages = bool | Literal["both"]
+MessageFilter = Callable[["WebSocketHandler", Any], object]
+Background = Literal["detached", "inherit", "link"]
 
 PREFIX = "opentracing_"
 
@@ -47,9 +52,11 @@ class OptionValues(TypedDict, total=False):
     unredacted_headers: Iterable[str]
     redacted_query_params: Iterable[str]
     inject_response_headers: bool
-    trace_websocket_messages: bool
+    trace_websocket_messages: WebSocketMessages
+    websocket_message_filter: MessageFilter | None
     trace_websocket_connection: bool
     trace_templates: bool
+    background: Background
     accept_parent: AcceptParent
     client_filter: FetchFilter | None
     propagation_filter: FetchFilter | None
@@ -82,9 +89,11 @@ class Options:
     unredacted_headers: frozenset[str] = frozenset()
     redacted_query_params: frozenset[str] = DEFAULT_QUERY_PARAMS
     inject_response_headers: bool = False
-    trace_websocket_messages: bool = False
+    trace_websocket_messages: WebSocketMessages = False
+    websocket_message_filter: MessageFilter | None = None
     trace_websocket_connection: bool = False
     trace_templates: bool = False
+    background: Background = "detached"
     accept_parent: AcceptParent = True
     client_filter: FetchFilter | None = None
     propagation_filter: FetchFilter | None = None
@@ -106,13 +115,18 @@ def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] =
     for name, value in values.items():
         check = _CHECKS.get(name)
         if check is None:
-            known = sorted([*_CHECKS, *others])
-            raise TypeError(f"{prefix}{name} is not an option; the options are {', '.join(prefix + k for k in known)}")
+            raise TypeError(_unknown(name, prefix, sorted([*_CHECKS, *others])))
         try:
             result[name] = check(value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{prefix}{name} {error}") from None
     return result
+
+
+def _unknown(name: str, prefix: str, known: list[str]) -> str:
+    likely = difflib.get_close_matches(name, known, 1)
+    meant = f" (did you mean {prefix}{likely[0]}?)" if likely else ""
+    return f"{prefix}{name} is not an option{meant}; the options are {', '.join(prefix + option for option in known)}"
 
 
 def _flag(value: Any) -> bool:
@@ -125,7 +139,7 @@ def _callback(value: Any) -> Any:
     if value is not None and not callable(value):
         raise TypeError(f"must be callable, not {value!r}")
     if inspect.iscoroutinefunction(value):
-        raise TypeError(f"must be a plain function, not the coroutine function {value!r}")
+        raise TypeError(f"must be a plain function, which is not awaited, not the coroutine function {value!r}")
     return value
 
 
@@ -135,8 +149,22 @@ def _operation_name(value: Any) -> Any:
     return _callback(value) if callable(value) else value
 
 
+def _websocket_messages(value: Any) -> Any:
+    if not isinstance(value, bool) and value != "both":
+        raise TypeError(f"must be True, False or 'both', not {value!r}")
+    return value
+
+
+def _background(value: Any) -> Any:
+    if value not in ("detached", "inherit", "link"):
+        raise ValueError(f"must be 'detached', 'inherit' or 'link', not {value!r}")
+    return value
+
+
 def _items(value: Any, kinds: tuple[type, ...], what: str) -> tuple[Any, ...]:
     # A single string, which can be iterated too, is taken for the mistake that it is.
+    if isinstance(value, kinds):
+        raise TypeError(f"must be a list of {what}, not {value!r}: put it in brackets, [{value!r}]")
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"must be a list of {what}, not {value!r}")
     result = tuple(value)
@@ -176,16 +204,6 @@ def _statuses(value: Any) -> frozenset[int]:
     return frozenset(int(status) for status in statuses)
 
 
-def _seconds(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"must be a number of seconds or None, not {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"must be a positive number of seconds, not {value!r}")
-    return float(value)
-
-
 def _name_set(value: Any) -> frozenset[str]:
     return frozenset(names(value))
 
@@ -216,13 +234,15 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "unredacted_headers": _lower_names,
     "redacted_query_params": _name_set,
     "inject_response_headers": _flag,
-    "trace_websocket_messages": _flag,
+    "trace_websocket_messages": _websocket_messages,
+    "websocket_message_filter": _callback,
     "trace_websocket_connection": _flag,
     "trace_templates": _flag,
+    "background": _background,
     "accept_parent": _accept_parent,
     "client_filter": _callback,
     "propagation_filter": _callback,
     "server_error_statuses": _statuses,
-    "blocked_after": _seconds,
+    "blocked_after": seconds,
     "client_error_statuses": lambda value: _statuses(value) | {_NO_RESPONSE},
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.util import import_object
 
+from tornado_opentracing._settings.config import Tracing
 from tornado_opentracing._settings.options import PREFIX
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def accept(tracer: Any, name: str = "tracer") -> None:
     For a caller two frames up.
     """
     if isinstance(tracer, type) or not all(hasattr(tracer, attribute) for attribute in _TRACER_HAS):
-        raise TypeError(f"{name} must be an OpenTracing tracer, not {tracer!r}")
+        raise TypeError(f"{name} must be an OpenTracing tracer, not {tracer!r}{_remedy(tracer)}")
     manager = tracer.scope_manager
     unfit = [c.__name__ for c in type(manager).__mro__ if f"{c.__module__}.{c.__qualname__}" in _UNFIT]
     if unfit and manager not in _warned:
@@ -65,3 +66,16 @@ def accept(tracer: Any, name: str = "tracer") -> None:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def _remedy(no_tracer: Any) -> str:
+    """What to give instead of what was probably meant."""
+    if isinstance(no_tracer, type):
+        return f": give an instance, {no_tracer.__name__}(...)"
+    if isinstance(no_tracer, Tracing):
+        return ": give its tracer to init_tracing, or itself to an Application, as opentracing_tracing"
+    if hasattr(no_tracer, "get_tracer"):  # a TracerProvider of OpenTelemetry
+        return ": give tornado_opentracing.opentelemetry.create_tracer(provider)"
+    if hasattr(no_tracer, "start_as_current_span"):
+        return ": give tornado_opentracing.opentelemetry.create_tracer()"
+    return ""

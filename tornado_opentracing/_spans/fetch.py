@@ -117,10 +117,6 @@ class FetchSpan(lifecycle.SpanLifecycle):
         return found
 
 
-def _client_tags(_tracer: NoopTracer, *known: Any) -> dict[str, Any]:
-    return client_tags(*known)
-
-
 def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> FetchSpan | None:
     """Start the span of a request and inject it into the private copy; ``None`` if it is to have none."""
     options = config.options
@@ -135,8 +131,9 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     if is_kept:
         try:
             # A tracer with terms of its own for HTTP describes the fetch itself; None leaves it untraced.
-            describe = getattr(type(tracer), "describe_fetch", _client_tags)
-            span_tags = describe(tracer, own, url, method, options)
+            describe = getattr(type(tracer), "describe_fetch", None)
+            known = (own, url, method, options)
+            span_tags = client_tags(*known) if describe is None else describe(tracer, *known)
         except Exception:
             report("describing a fetch")
     if span_tags is None:

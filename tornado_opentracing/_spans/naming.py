@@ -33,6 +33,13 @@ def by_tracer(tracer: Tracer, options: Options, request: HTTPServerRequest) -> s
         return None
 
 
+def is_by_route(tracer: Tracer, options: Options) -> bool:
+    """Whether requests are called by their route: as the application has said, else as the tracer does."""
+    if options.operation_name is not None:
+        return options.operation_name == "route"
+    return getattr(type(tracer), "name_request", None) is not None
+
+
 def rename(span: Span, name: str, provisional: str | None = None) -> None:
     """Give a span another operation name.
 

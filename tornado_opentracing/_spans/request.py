@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Where it is kept. Looked up by name on the hot paths, where a function for that would cost more than the look.
 SPAN = "_tornado_opentracing"
 
+#: Statuses that may say that a request is to be called by them.
+_TELLING = (404, 405)
+
 
 class RequestSpan(lifecycle.SpanLifecycle):
     """The span of one request."""
@@ -41,11 +44,15 @@ class RequestSpan(lifecycle.SpanLifecycle):
     is_unanswered: bool
     #: Whether a handler is at work on it: one whose ``_execute`` this package sees.
     executing: bool
+    #: What ends it where that handler never gets to work.
+    unstarted: Callable[[Any], None] | None
     #: What it is called until the handler is known that a ``FallbackHandler`` hands the request on to.
     provisional_name: str | None
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
     connection: Any = None  #: The span of that WebSocket's connection, if there is to be one.
+    #: The tags of everything that happens on that connection, once there was something.
+    connection_tags: dict[str, Any] | None = None
 
     def describe_response(self, headers: HTTPHeaders) -> None:
         """Set the headers of the response that were asked for as tags."""
@@ -67,14 +74,18 @@ class RequestSpan(lifecycle.SpanLifecycle):
             handled = sys.exc_info()[1]
             if handled is not None:
                 self.fail(handled)
-        if status == 405 and self.options.operation_name == "route" and self.options.start_span_cb is None:
-            self._name_method_not_allowed(handler)
+        if status in _TELLING and self.options.operation_name == "route":
+            self._name_by_answer(handler, status)
         self.finish(status, handler)
 
-    def _name_method_not_allowed(self, handler: RequestHandler) -> None:
-        # Known only now where the handler has a prepare, which could have answered.
-        if routes.lacks_method(handler.request, type(handler)):
-            naming.rename(self.span, f"{handler.request.method} method_not_allowed")
+    def _name_by_answer(self, handler: RequestHandler, status: int) -> None:
+        # Known only now: a prepare, or what a method is wrapped in, could have answered; a catch-all found something.
+        try:
+            name = routes.name_by_answer(handler.request, type(handler), status, self._error)
+            if name is not None and self.options.start_span_cb is None:
+                naming.rename(self.span, name)
+        except Exception:
+            report("naming a span")
 
 
 def request_span(request: HTTPServerRequest) -> RequestSpan | None:
@@ -116,7 +127,7 @@ def start_request_span(
         return None
     # Not a default of the class: CPython takes its time to look for what may be either on it or on the instance.
     state.is_unanswered = state.executing = False
-    state.provisional_name = None
+    state.provisional_name = state.unstarted = None
     request._tornado_opentracing = state  # type: ignore[attr-defined]
     metrics = process.metrics
     if metrics is not None:

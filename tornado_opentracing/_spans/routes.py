@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import re
-from typing import TYPE_CHECKING
+import inspect
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from tornado.web import Application, ErrorHandler, RequestHandler
 
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
+from tornado_opentracing._spans.templates import is_catch_all, template
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
     from tornado_opentracing._settings.config import TracingConfig
 
-_NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
+# What a handler has for a method that it does not have; others may replace or wrap it.
+_UNIMPLEMENTED: Any = inspect.unwrap(RequestHandler._unimplemented_method)
 
 #: Where the pattern that was matched is kept.
 PATTERN = "_tornado_opentracing_route"
@@ -26,6 +28,12 @@ def route_of(request: HTTPServerRequest) -> str | None:
     """The template of the route that the request took; ``None`` where no path pattern was matched."""
     pattern = getattr(request, PATTERN, None)
     return None if pattern is None else template(pattern)
+
+
+def telling_route_of(request: HTTPServerRequest) -> str | None:
+    """The same, but ``None`` for one that every path takes, too."""
+    pattern = getattr(request, PATTERN, None)
+    return None if pattern is None or is_catch_all(pattern) else template(pattern)
 
 
 def forget(request: HTTPServerRequest) -> None:
@@ -65,96 +73,35 @@ def operation_by_route(
     if method not in handler_class.SUPPORTED_METHODS:
         known = method if method in RequestHandler.SUPPORTED_METHODS else "_OTHER"
         return f"{known} method_not_allowed"
-    route = route_of(request)
-    if route is None and handler_class in (ErrorHandler, application.settings.get("default_handler_class")):
+    pattern: str | None = getattr(request, PATTERN, None)
+    if pattern is None and handler_class in (ErrorHandler, application.settings.get("default_handler_class")):
         return f"{method} not_found"
-    if handler_class.prepare is RequestHandler.prepare and lacks_method(request, handler_class):
+    if handler_class.prepare is RequestHandler.prepare and _method(request, handler_class) is _UNIMPLEMENTED:
         return f"{method} method_not_allowed"
-    return f"{method} {route or handler_class.__name__}"
+    return f"{method} {telling_route_of(request) or handler_class.__name__}"
 
 
-def lacks_method(request: HTTPServerRequest, handler_class: type[RequestHandler]) -> bool:
-    """Whether the handler has no method for the request: then Tornado answers 405, unless ``prepare`` answers first."""
-    method = getattr(handler_class, (request.method or "").lower(), None)
-    return method is RequestHandler._unimplemented_method
+def name_by_answer(
+    request: HTTPServerRequest, handler_class: type[RequestHandler], status: int, error: BaseException | None
+) -> str | None:
+    """What a request is called for a 404 or 405 that only its handler could tell, by ``operation_name="route"``.
 
-
-@functools.lru_cache(maxsize=4096)
-def template(pattern: str) -> str:
-    r"""The template form of a path pattern: each group becomes its name, or its number, in braces.
-
-    ``/story/(?P<story_id>\d+)$`` gives ``/story/{story_id}``, ``/a/(\d+)/(\w+)`` gives ``/a/{0}/{1}``. What Tornado
-    cannot reverse (alternatives, optional parts) stays in the template as it is written. This never raises.
+    :param error: the exception that was answered, if there was one.
     """
-    stripped = pattern.removesuffix("$")
-    is_escaped = (len(stripped) - len(stripped.rstrip("\\"))) % 2 == 1
-    end = len(pattern if is_escaped else stripped)
-    result: list[str] = []
-    groups = 0
-    position = 1 if pattern.startswith("^") else 0
-    while position < end:
-        character = pattern[position]
-        if character == "\\":
-            # An escaped letter is a class or a control character, an escaped sign stands for itself.
-            following = pattern[position + 1 : position + 2]
-            result.append(following if not following.isalnum() else character + following)
-            position += 2
-        elif character == "[":
-            after = _after_class(pattern, position)
-            result.append(pattern[position:after])
-            position = after
-        elif character == "(" and _is_capturing(pattern, position):
-            name = _NAMED_GROUP.match(pattern, position)
-            result.append(f"{{{name[1] if name else groups}}}")
-            after = _after_group(pattern, position)
-            groups += 1 + _groups_in(pattern[position + 1 : after])
-            position = after
-        else:
-            result.append(character)
-            position += 1
-    return "".join(result)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        is_unimplemented = inspect.unwrap(_method(request, handler_class)) is _UNIMPLEMENTED
+        return f"{request.method} method_not_allowed" if is_unimplemented or _is_raised_by_tornado(error) else None
+    pattern: str | None = getattr(request, PATTERN, None)
+    return f"{request.method} not_found" if pattern is not None and is_catch_all(pattern) else None
 
 
-def _is_capturing(pattern: str, position: int) -> bool:
-    return pattern[position + 1 : position + 2] != "?" or pattern[position + 1 : position + 4] == "?P<"
+def _method(request: HTTPServerRequest, handler_class: type[RequestHandler]) -> Any:
+    return getattr(handler_class, (request.method or "").lower(), None)
 
 
-def _groups_in(pattern: str) -> int:
-    """How many capturing groups begin in part of a pattern."""
-    count = position = 0
-    while position < len(pattern):
-        if pattern[position] == "[":
-            position = _after_class(pattern, position)
-            continue
-        count += pattern[position] == "(" and _is_capturing(pattern, position)
-        position += 2 if pattern[position] == "\\" else 1
-    return count
-
-
-def _after_class(pattern: str, position: int) -> int:
-    """Where a character class that begins at a position is over."""
-    position += 1
-    if pattern[position : position + 1] == "^":
-        position += 1
-    first = True
-    while position < len(pattern) and (first or pattern[position] != "]"):
-        position += 2 if pattern[position] == "\\" else 1
-        first = False
-    return position + 1
-
-
-def _after_group(pattern: str, position: int) -> int:
-    """Where a group that begins at a position is over."""
-    depth = 0
-    while position < len(pattern):
-        character = pattern[position]
-        if character == "[":
-            position = _after_class(pattern, position)
-            continue
-        if character == "\\":
-            position += 1
-        depth += (character == "(") - (character == ")")
-        position += 1
-        if depth == 0:
-            break
-    return position
+def _is_raised_by_tornado(error: BaseException | None) -> bool:
+    """Whether it comes out of the method that a handler has where it has none, whatever that is wrapped in."""
+    traceback = error.__traceback__ if error is not None else None
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_code is _UNIMPLEMENTED.__code__

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentracing import follows_from, tags
 
-from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
-from tornado_opentracing._spans import lifecycle
+from tornado_opentracing._spans import connections, lifecycle
 from tornado_opentracing._spans.tags import COMPONENT
 
 if TYPE_CHECKING:
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
 
 MESSAGES_IN, MESSAGES_OUT = "websocket.messages.in", "websocket.messages.out"
 BYTES_IN, BYTES_OUT = "websocket.bytes.in", "websocket.bytes.out"
-CLOSE_CODE, CLOSE_REASON = "websocket.close.code", "websocket.close.reason"
-
-
-def follows(handshake: RequestSpan) -> list[Reference] | None:
-    """What refers to the span of a handshake."""
-    try:
-        return [follows_from(handshake.span.context)]
-    except Exception:
-        report("reading a span's context")
-        return None
 
 
 class ConnectionSpan(lifecycle.SpanLifecycle):
@@ -36,16 +25,14 @@ class ConnectionSpan(lifecycle.SpanLifecycle):
 
     messages_in: int
     messages_out: int
+    handler: Any
     protocol: Any
-    #: What the application closed the connection with.
-    own_close: tuple[int | None, str | None]
 
-    def watch(self, protocol: Any) -> None:
-        """Count what is written, and note how the connection is closed here: on this one object, and on no other."""
+    def watch(self, handler: Any, protocol: Any) -> None:
+        """Count what is written: on this one object, and on no other."""
         self.messages_in = self.messages_out = 0
-        self.own_close = (None, None)
-        self.protocol = protocol
-        write_message, close = protocol.write_message, protocol.close
+        self.handler, self.protocol = handler, protocol
+        write_message = protocol.write_message
 
         @functools.wraps(write_message)
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -53,38 +40,29 @@ class ConnectionSpan(lifecycle.SpanLifecycle):
             self.messages_out += 1
             return written
 
-        @functools.wraps(close)
-        def noted(code: int | None = None, reason: str | None = None) -> Any:
-            if self.own_close == (None, None):
-                self.own_close = (code, reason)
-            return close(code, reason)
-
-        protocol.write_message, protocol.close = counted, noted
+        protocol.write_message = counted
 
     def end(self) -> None:
         """Finish the span; every call but the first does nothing."""
         if self.finished:
             return
+        handler, self.handler = self.handler, None
         protocol, self.protocol = self.protocol, None
-        # They lead back to the protocol.
-        del protocol.write_message, protocol.close
-        lifecycle.set_tags(self.span, self._tags(protocol))
+        # It leads back to the protocol.
+        del protocol.write_message
+        lifecycle.set_tags(self.span, self._tags(handler, protocol))
         self.finish(None, None)
 
-    def _tags(self, protocol: Any) -> dict[str, Any]:
-        own_code, own_reason = self.own_close
-        code, reason = protocol.close_code or own_code, protocol.close_reason or own_reason
-        found: dict[str, Any] = {
+    def _tags(self, handler: Any, protocol: Any) -> dict[str, Any]:
+        counts = {
             MESSAGES_IN: self.messages_in,
             MESSAGES_OUT: self.messages_out,
             # Tornado's own count, without compression and frames.
             BYTES_IN: getattr(protocol, "_message_bytes_in", None),
             BYTES_OUT: getattr(protocol, "_message_bytes_out", None),
-            CLOSE_CODE: code,
         }
-        if reason:
-            found[CLOSE_REASON] = _redaction.redact_value(str(reason), self.options.redacted_query_params)
-        return {name: value for name, value in found.items() if value is not None}
+        found = {name: value for name, value in counts.items() if value is not None}
+        return found | connections.close_tags(handler, protocol.close_code, protocol.close_reason, self.options)
 
 
 def start_connection_span(handshake: RequestSpan, handler: Any) -> ConnectionSpan | None:
@@ -96,12 +74,20 @@ def start_connection_span(handshake: RequestSpan, handler: Any) -> ConnectionSpa
         ConnectionSpan,
         handshake.config,
         handshake.tracer,
-        f"{type(handler).__name__}.connection",
-        {tags.COMPONENT: COMPONENT},
+        connections.name(handshake, handler, "connection"),
+        {tags.COMPONENT: COMPONENT, **connections.server_end(handshake, handler)},
         None,
         True,
-        follows(handshake),
+        _follows(handshake),
     )
     if state is not None:
-        state.watch(protocol)
+        state.watch(handler, protocol)
     return state
+
+
+def _follows(handshake: RequestSpan) -> list[Reference] | None:
+    try:
+        return [follows_from(handshake.span.context)]
+    except Exception:
+        report("reading a span's context")
+        return None

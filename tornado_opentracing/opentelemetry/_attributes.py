@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind
 from opentracing import logs, tags
 
 from tornado_opentracing._tracebacks import format_exception
+from tornado_opentracing.opentelemetry._methods import known_methods
 
 EXCEPTION = "exception"
 # An enumeration's members are slow to look up.
@@ -21,8 +22,8 @@ KINDS = {
     tags.SPAN_KIND_CONSUMER: SpanKind.CONSUMER,
 }
 
-#: The methods of HTTP that the semantic conventions know.
-METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+#: The methods that spans name, as the environment says when this is imported.
+METHODS = known_methods()
 #: The status that Tornado's client gives where there was no response.
 NO_RESPONSE = 599
 _OF_EXCEPTIONS = frozenset({logs.EVENT, logs.ERROR_OBJECT, logs.ERROR_KIND, logs.MESSAGE, logs.STACK})

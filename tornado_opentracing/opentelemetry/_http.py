@@ -13,7 +13,7 @@ from opentracing import tags
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
 from tornado_opentracing._settings.options import Options
-from tornado_opentracing._spans import routes
+from tornado_opentracing._spans import routes, templates
 from tornado_opentracing._spans.tags import (
     REQUEST_HEADER,
     attribute_tags,
@@ -116,7 +116,7 @@ class RequestDescription(Description):
                 found["user_agent.original"] = user_agent if is_plain else _bounded(user_agent)
             pattern = getattr(request, routes.PATTERN, None)
             if pattern is not None:
-                route = routes.template(pattern)
+                route = templates.template(pattern)
                 found["http.route"] = route if route.isascii() else _attributes.text(route)
             if options.traced_request_headers or self._attribute_names or self._is_dup:
                 self._put_asked_for(found, request, options)
@@ -142,7 +142,7 @@ def request_name(request: HTTPServerRequest) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _name(method: str, pattern: str | None) -> str:
-    return method if pattern is None else f"{method} {_attributes.text(routes.template(pattern))}"
+    return method if pattern is None else f"{method} {_attributes.text(templates.template(pattern))}"
 
 
 class FetchDescription(Description):

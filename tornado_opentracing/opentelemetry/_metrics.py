@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING
 
+from tornado_opentracing.opentelemetry._environment import SCHEMA, version
 from tornado_opentracing.opentelemetry._lag import LoopLag
 from tornado_opentracing.opentelemetry._measurements import FetchMeasurement, Histograms, RequestMeasurement
 from tornado_opentracing.opentelemetry._methods import known_methods
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 #: The buckets that the conventions ask for, in seconds.
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _LAGS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-_SCHEMA = "https://opentelemetry.io/schemas/1.23.0"
 
 
 class HTTPMetrics:
     """Measures every request and fetch that has a span, sampled or not, and how late the event loop is."""
 
     def __init__(self, provider: MeterProvider) -> None:
-        meter = provider.get_meter("tornado_opentracing", _version(), _SCHEMA)
+        meter = provider.get_meter("tornado_opentracing", version(), SCHEMA)
         self._server, self._client = _histograms(meter, "server"), _histograms(meter, "client")
         self._active = meter.create_up_down_counter(
             "http.server.active_requests", "{request}", "Number of active HTTP server requests."
@@ -67,11 +66,3 @@ def _histogram(
         return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=buckets)
     except TypeError:  # before OpenTelemetry 1.30, where only a view can say so
         return meter.create_histogram(name, unit, description)
-
-
-def _version() -> str:
-    """The version of this package, where it is installed."""
-    try:
-        return metadata.version("tornado-opentracing")
-    except metadata.PackageNotFoundError:
-        return ""

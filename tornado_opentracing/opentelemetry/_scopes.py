@@ -12,6 +12,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 
 from tornado_opentracing._scopes.layer import LEFT, Layer, counting
 from tornado_opentracing._scopes.scope import ContextVarsScope
+from tornado_opentracing._spans.stand_in import StandIn
 from tornado_opentracing.opentelemetry._context import attach, detach, get_current
 from tornado_opentracing.opentelemetry._span import Span as OurSpan
 from tornado_opentracing.scope_manager import ContextVarsScopeManager
@@ -107,6 +108,9 @@ def _layer(scope: Any) -> dict[str, object]:
     if type(shim) is OurSpan:
         # What the methods of others give, too.
         span, items = shim._otel_span, shim._items
+    elif isinstance(shim, StandIn):
+        # To ask it for its context would start what it stands for.
+        span, items = shim.unwrap(), _NO_ITEMS
     else:
         span, items = shim.unwrap(), shim.context.baggage
     top = (scope, span) if is_ours else (scope._below, trace.INVALID_SPAN)
