@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,17 @@ class Count(RequestHandler):
         url = f"http://127.0.0.1:{await program.line()}/page"
         assert [(await AsyncHTTPClient().fetch(url)).body for _ in range(2)] == [b"0", b"1"]
         assert await program.operations() == []
+
+
+async def test_what_is_exported_over_otlp_is_in_the_viewer_as_well(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"{SERVER}\nasyncio.run(main())\n")
+    async with running(tmp_path, "--otlp", "shop.py", OTEL_TRACES_EXPORTER="console") as program:
+        url = f"http://127.0.0.1:{await program.line()}"
+        await AsyncHTTPClient().fetch(f"{url}/page")
+        while not (found := await program.spans()):
+            await asyncio.sleep(0.05)
+        assert [(span["service"], span["tags"]["http.status_code"]) for span in found] == [("shop", 200)]
+        assert await program.line() == "{"  # to the console
 
 
 def test_every_option_has_its_name_on_the_command_line() -> None:

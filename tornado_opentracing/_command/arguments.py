@@ -56,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
     viewer.add_argument("--service", default=None, help="the service's name (default: the program's)")
     viewer.add_argument("--max-bytes", type=int, default=64 * 1024 * 1024, help="of traces that are kept")
     viewer.add_argument(
-        "--otlp", action="store_true", default=False, help="export over OTLP instead, as OTEL_* variables say"
+        "--otlp", action="store_true", default=False, help="export over OTLP, too, as OTEL_* variables say"
+    )
+    viewer.add_argument(
+        "--no-viewer", action="store_false", dest="viewer", default=True, help="with --otlp: that alone"
     )
     options = made.add_argument_group("options of init_tracing")
     for name in _FLAGS:

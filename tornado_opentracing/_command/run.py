@@ -17,6 +17,7 @@ import opentracing
 from tornado_opentracing._command import arguments, program
 from tornado_opentracing._command.one_store import OneStore
 from tornado_opentracing._install import init_tracing
+from tornado_opentracing._settings.current import current_tracer
 from tornado_opentracing.viewer._database import Database
 from tornado_opentracing.viewer._recording import RecordingTracer
 from tornado_opentracing.viewer._thread import ViewerThread
@@ -32,23 +33,20 @@ def main() -> None:
     program.prepare(found.module, found.program, original)
     try:
         options = arguments.options_of(found)
-        tracer = _otlp_tracer() if found.otlp else _recording_tracer(found)
-        init_tracing(tracer, **options)
+        receiver, tracer = _viewer(found) if found.viewer or not found.otlp else (None, None)
+        init_tracing(_otlp_tracer(found, receiver) if found.otlp else tracer, **options)
     except (ImportError, OSError, TypeError, ValueError, sqlite3.Error, zlib.error) as error:
         arguments.parser().error(str(error))
     if not opentracing.is_global_tracer_registered():
-        opentracing.set_global_tracer(tracer)
+        opentracing.set_global_tracer(current_tracer())
     program.run(found.module)
 
 
-def _otlp_tracer() -> Tracer:
-    from tornado_opentracing.opentelemetry import create_tracer  # noqa: PLC0415 - needs what may not be installed
-
-    return create_tracer()
-
-
-def _recording_tracer(found: argparse.Namespace) -> RecordingTracer:
-    tracer = RecordingTracer(service=service_of(found), max_bytes=found.max_bytes, export_to="", log_records=True)
+def _viewer(found: argparse.Namespace) -> tuple[str, RecordingTracer]:
+    """Open the viewer; return where it takes spans of others, and the tracer whose spans it shows."""
+    tracer = RecordingTracer(
+        service=service_of(found), max_bytes=found.max_bytes, export_to="", log_records=not found.otlp
+    )
     viewer = ViewerThread(tracer, found.port, found.host, found.hosts)
     if found.db is not None:
         atexit.register(Database(tracer._store, found.db).close)
@@ -57,6 +55,25 @@ def _recording_tracer(found: argparse.Namespace) -> RecordingTracer:
     sys.stderr.flush()
     if found.open and not store.is_reloaded:
         webbrowser.open(viewer.url)
+    return viewer.receiver, tracer
+
+
+def _otlp_tracer(found: argparse.Namespace, receiver: str | None) -> Tracer:
+    """What ``create_tracer()`` makes; its spans go to the viewer, too, if that is open."""
+    # Needs what may not be installed.
+    from opentelemetry import trace  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    from tornado_opentracing.opentelemetry import create_tracer  # noqa: PLC0415
+
+    os.environ.setdefault("OTEL_SERVICE_NAME", service_of(found))
+    tracer = create_tracer()
+    provider = trace.get_tracer_provider()
+    if receiver is not None and isinstance(provider, TracerProvider):
+        exporter = OTLPSpanExporter(receiver)
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=200, max_export_batch_size=32))
     return tracer
 
 
