@@ -13,8 +13,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command.programs import ENVIRONMENT, FORKS, SERVER, running
 from tornado.httpclient import AsyncHTTPClient
+
+from tornado_opentracing._command import replaced
 
 RELOADS = f"""{SERVER}
 import os
@@ -88,6 +91,34 @@ async def test_traces_are_there_after_a_reload(tmp_path: Path) -> None:
                 await program.where_the_viewer_is()
         assert answers[0] == answers[1] == str(program.process.pid).encode()
         assert set(await program.operations()) == {"Count", "Reload"}
+
+
+async def test_a_program_that_replaces_itself_by_another_goes_on_traced(tmp_path: Path) -> None:
+    """As ``jupyter server`` does, by the script of that name."""
+    (tmp_path / "shop.py").write_text(f"#!{sys.executable}\n{SERVER}\nasyncio.run(main())\n")
+    (tmp_path / "shop.py").chmod(0o755)
+    (tmp_path / "starts.py").write_text("import os\nos.execvp('./shop.py', ['./shop.py', 'x'])\n")
+    async with running(tmp_path, "--service", "mine", "-m", "starts") as program:
+        url = f"http://127.0.0.1:{await program.line()}"
+        await AsyncHTTPClient().fetch(f"{url}/page")
+        await program.where_the_viewer_is()
+        assert [(span["service"], span["operation_name"]) for span in await program.spans()] == [("mine", "Page")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["-W", "error", "-u", "a.py", "-m"], ["-W", "error", "-u", "-m", "tornado_opentracing", "--x", "a.py", "-m"]),
+        (["-m", "a", "b"], ["-m", "tornado_opentracing", "--x", "-m", "a", "b"]),
+        (["-c", "print()"], None),
+        (["-m", "tornado_opentracing", "--x", "a.py"], None),
+        ([], None),
+    ],
+)
+def test_a_program_of_python_is_run_under_the_command(arguments: list[str], found: list[str] | None) -> None:
+    expected = None if found is None else ["python", *found]
+    assert replaced.under_command(sys.executable, ["python", *arguments], ["--x"]) == expected
+    assert replaced.under_command("/bin/sh", ["sh", *arguments], ["--x"]) is None
 
 
 async def test_what_a_process_records_that_the_program_starts_is_there_when_it_is_over(tmp_path: Path) -> None:

@@ -90,6 +90,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     own, rest = _divide(made, arguments)
     found = made.parse_args(own)
     found.program = rest
+    #: What is the command's own, without what names the program.
+    found.own = own
+    if found.module is not None:
+        found.own = own[:-2] if own[-2:-1] == ["-m"] else own[:-1]
     if found.module is None and not rest:
         made.error("which program? give its file, or -m and its module")
     return found

@@ -32,12 +32,12 @@ class OneStore:
     """
 
     def __init__(self, tracer: RecordingTracer, receiver: str) -> None:
-        self._tracer = tracer
-        self._receiver = receiver
+        self.tracer = tracer
+        self.receiver = receiver
         #: Whether this process took the place of another one of this program.
         self.is_reloaded = self._take_over()
         os.environ[EXPORT_TO] = receiver
-        autoreload.add_reload_hook(self._hand_over)
+        autoreload.add_reload_hook(self.hand_over)
         _forks.look_after(self)
 
     def pause(self) -> None:
@@ -47,12 +47,13 @@ class OneStore:
 
     def leave(self) -> None:
         """In a child: have nothing of the parent's, and send what comes to it."""
-        self._tracer._store.after_fork()
-        self._tracer.reset()
-        self._tracer.export_to(self._receiver)
+        self.tracer._store.after_fork()
+        self.tracer.reset()
+        self.tracer.export_to(self.receiver)
 
-    def _hand_over(self) -> None:
-        spans = [span for trace in reversed(self._tracer.traces()) for span in trace.spans]
+    def hand_over(self) -> None:
+        """Leave the traces for what takes the place of this process."""
+        spans = [span for trace in reversed(self.tracer.traces()) for span in trace.spans]
         try:
             number, name = tempfile.mkstemp(prefix="tornado_opentracing-", suffix=".json")
             with open(number, "w", encoding="utf-8") as file:
@@ -67,7 +68,7 @@ class OneStore:
             return False
         path = Path(name)
         try:
-            record(self._tracer._store, decode(json.loads(path.read_text(encoding="utf-8"))))
+            record(self.tracer._store, decode(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError):
             report("taking over the traces from before the reload")
         with contextlib.suppress(OSError):

@@ -16,8 +16,8 @@ import opentracing
 
 from tornado_opentracing._command import arguments, program
 from tornado_opentracing._command.one_store import OneStore
+from tornado_opentracing._command.replaced import follow
 from tornado_opentracing._install import init_tracing
-from tornado_opentracing._settings.current import current_tracer
 from tornado_opentracing.viewer._database import Database
 from tornado_opentracing.viewer._recording import RecordingTracer
 from tornado_opentracing.viewer._thread import ViewerThread
@@ -33,17 +33,18 @@ def main() -> None:
     program.prepare(found.module, found.program, original)
     try:
         options = arguments.options_of(found)
-        receiver, tracer = _viewer(found) if found.viewer or not found.otlp else (None, None)
-        init_tracing(_otlp_tracer(found, receiver) if found.otlp else tracer, **options)
+        store = _open_viewer(found) if found.viewer or not found.otlp else None
+        tracer = _otlp_tracer(found, store) if store is None or found.otlp else store.tracer
+        init_tracing(tracer, **options)
     except (ImportError, OSError, TypeError, ValueError, sqlite3.Error, zlib.error) as error:
         arguments.parser().error(str(error))
     if not opentracing.is_global_tracer_registered():
-        opentracing.set_global_tracer(current_tracer())
+        opentracing.set_global_tracer(tracer)
+    follow(found.own, before=(lambda: None) if store is None else store.hand_over)
     program.run(found.module)
 
 
-def _viewer(found: argparse.Namespace) -> tuple[str, RecordingTracer]:
-    """Open the viewer; return where it takes spans of others, and the tracer whose spans it shows."""
+def _open_viewer(found: argparse.Namespace) -> OneStore:
     tracer = RecordingTracer(
         service=service_of(found), max_bytes=found.max_bytes, export_to="", log_records=not found.otlp
     )
@@ -55,10 +56,10 @@ def _viewer(found: argparse.Namespace) -> tuple[str, RecordingTracer]:
     sys.stderr.flush()
     if found.open and not store.is_reloaded:
         webbrowser.open(viewer.url)
-    return viewer.receiver, tracer
+    return store
 
 
-def _otlp_tracer(found: argparse.Namespace, receiver: str | None) -> Tracer:
+def _otlp_tracer(found: argparse.Namespace, store: OneStore | None) -> Tracer:
     """What ``create_tracer()`` makes; its spans go to the viewer, too, if that is open."""
     # Needs what may not be installed.
     from opentelemetry import trace  # noqa: PLC0415
@@ -71,8 +72,8 @@ def _otlp_tracer(found: argparse.Namespace, receiver: str | None) -> Tracer:
     os.environ.setdefault("OTEL_SERVICE_NAME", service_of(found))
     tracer = create_tracer()
     provider = trace.get_tracer_provider()
-    if receiver is not None and isinstance(provider, TracerProvider):
-        exporter = OTLPSpanExporter(receiver)
+    if store is not None and isinstance(provider, TracerProvider):
+        exporter = OTLPSpanExporter(store.receiver)
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=200, max_export_batch_size=32))
     return tracer
 
