@@ -32,6 +32,7 @@ IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 
 #: What takes long, and depends little on the versions of Python and Tornado: tested once.
 ONCE_ONLY = [
+    "command",
     "opentelemetry/test_collector.py",
     "opentelemetry/test_zero_code.py",
     "project/test_typing.py",

@@ -11,6 +11,7 @@ from tornado.web import Application
 
 from tornado_opentracing._hooks import table
 from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.applications import hide, resolve
 from tornado_opentracing._settings.config import TracingConfig, config_in, process
 from tornado_opentracing._settings.options import OptionValues
@@ -84,6 +85,8 @@ def init_tracing(
     :param server_error_statuses: statuses that make a server span an error. Example: ``range(400, 600)``
     :param client_error_statuses: statuses that make a client span an error; no response, 599, always is one. Example:
         ``[500, 502, 503]``
+    :param blocked_after: seconds; what holds an event loop for longer is logged on the active span, with its stack.
+        Example: ``0.1``
     :raises TypeError: an argument has the wrong type, or there is no such option; the message names it.
     :raises ValueError: an argument has the right type and means nothing, such as a regular expression that is none; the
         message names it.
@@ -100,6 +103,7 @@ def init_tracing(
         process.client = None
     for hooks in _START_HOOKS:
         hooks.install()
+    blocking.watch.ensure(config.options.blocked_after)
 
 
 def init_client_tracing(
@@ -136,6 +140,7 @@ def remove_tracing() -> None:
     hooks that it needs. ``opentracing_tracing`` is taken out of the settings of Applications that did not set it.
     """
     process.tracing = process.client = None
+    blocking.watch.stop()
     metrics, process.metrics = process.metrics, None
     if metrics is not None:
         metrics.stop()

@@ -13,6 +13,7 @@ from tornado.web import RequestHandler
 from tornado_opentracing._hooks import response, table
 from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import sees_end_of
+from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.applications import traced_config_of
 from tornado_opentracing._settings.config import Tracing, TracingConfig
 from tornado_opentracing._settings.options import OptionValues, attribute_names
@@ -62,6 +63,7 @@ class TornadoTracing(Tracing):
             given["start_span_cb"] = start_span_cb
         self._config = TracingConfig(tracer, given)
         accept(self.tracer)
+        blocking.watch.ensure(self.options.blocked_after)
         warn_of_useless(self.options.excluded_paths, "excluded_paths", stacklevel=2)
 
     @staticmethod

@@ -83,6 +83,8 @@ RIGHT: list[Any] = [
     ("server_error_statuses", [500, http.HTTPStatus.BAD_GATEWAY], frozenset({500, 502})),
     ("client_error_statuses", range(400, 403), frozenset({400, 401, 402, 599})),
     ("client_error_statuses", {404: "n"}, frozenset({404, 599})),
+    ("blocked_after", None, None),
+    ("blocked_after", 1, 1.0),
 ]
 
 
@@ -140,6 +142,7 @@ def test_everything_is_off_by_default() -> None:
         "propagation_filter": None,
         "server_error_statuses": frozenset(range(500, 1000)),
         "client_error_statuses": frozenset(range(500, 1000)),
+        "blocked_after": None,
     }
 
 

@@ -106,6 +106,7 @@ WRONG: dict[str, list[tuple[Any, type[Exception]]]] = {
         ({1000}, ValueError),
         (range(99, 500), ValueError),
     ],
+    "blocked_after": [("1", TypeError), (True, TypeError), (0, ValueError), (float("nan"), ValueError)],
 }
 EACH_WRONG = [(name, value, error) for name, values in WRONG.items() for value, error in values]
 

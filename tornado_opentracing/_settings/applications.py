@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, TypeGuard
 
 from tornado_opentracing._guard import report
+from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.config import Tracing, TracingConfig, config_in, process
 from tornado_opentracing._settings.options import PREFIX, checked
 from tornado_opentracing._settings.paths import warn_of_useless
@@ -112,6 +113,7 @@ def resolve(application: Application, defaults: TracingConfig) -> TracingConfig:
         config.base, config.face, config.application = defaults, defaults.face, weakref.ref(application)
     says_none = bool(before and before.says_none) if is_shown else settings.get(_TRACING, config) is None
     setattr(application, _RESOLVED, _Resolved(defaults, config, made_tracer, says_none))
+    blocking.watch.ensure(config.options.blocked_after)
     if tracing is None:
         _show(application, config)
     return config

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from tornado_opentracing._redaction import DEFAULT_QUERY_PARAMS
 from tornado_opentracing._settings import attributes
+from tornado_opentracing._settings.seconds import seconds
 
 if TYPE_CHECKING:
     from opentracing import Span
@@ -61,6 +62,7 @@ class OptionValues(TypedDict, total=False):
     propagation_filter: FetchFilter | None
     server_error_statuses: Iterable[int]
     client_error_statuses: Iterable[int]
+    blocked_after: float | None
 
 
 #: Tornado's own, of a fetch that got no response.
@@ -97,6 +99,7 @@ class Options:
     propagation_filter: FetchFilter | None = None
     server_error_statuses: frozenset[int] = _SERVER_ERRORS
     client_error_statuses: frozenset[int] = _SERVER_ERRORS
+    blocked_after: float | None = None
 
 
 def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()) -> dict[str, Any]:
@@ -240,5 +243,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "client_filter": _callback,
     "propagation_filter": _callback,
     "server_error_statuses": _statuses,
+    "blocked_after": seconds,
     "client_error_statuses": lambda value: _statuses(value) | {_NO_RESPONSE},
 }

@@ -14,8 +14,8 @@ TRACEPARENT = "traceparent"
 BAGGAGE = "baggage"
 
 # https://www.w3.org/TR/baggage/#limits: every span of the trace has a copy of what somebody sent.
-_MOST_ITEMS = 180
-_MOST_BAGGAGE = 8192
+MOST_ITEMS = 180
+MOST_BAGGAGE = 8192
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: of a later version, what version 00 has comes first.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
@@ -51,5 +51,5 @@ def _quoted(value: object) -> str:
 
 
 def _baggage(header: str) -> dict[str, str]:
-    members = (member.partition(";")[0].partition("=") for member in header[:_MOST_BAGGAGE].split(",")[:_MOST_ITEMS])
+    members = (member.partition(";")[0].partition("=") for member in header[:MOST_BAGGAGE].split(",")[:MOST_ITEMS])
     return {unquote(name.strip()): unquote(value.strip()) for name, is_there, value in members if is_there}

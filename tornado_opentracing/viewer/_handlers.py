@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import ipaddress
 import json
-import logging
 import math
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +17,29 @@ from tornado.template import Loader
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from tornado_opentracing._guard import report
 from tornado_opentracing._hooks.exclusion import exclude
+from tornado_opentracing._settings.applications import UNCONFIGURED
 from tornado_opentracing._settings.config import process
 from tornado_opentracing.viewer import _pages
+from tornado_opentracing.viewer._access import Access
+from tornado_opentracing.viewer._receiver import Export, Import
 from tornado_opentracing.viewer._recording import RecordingTracer
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing.viewer._recording import Trace
-
-logger = logging.getLogger("tornado_opentracing")
+    from tornado_opentracing.viewer._trace import Trace
 
 _HERE = Path(__file__).parent
 _TEMPLATES = Loader(str(_HERE / "templates"))
 _LIVE_INTERVAL_MS = 250
 _MOST_LISTED = 500
 _LONGEST_WANTED = 200
+
+#: Seconds after which whoever has a page open is asked about again, though nothing is sent.
+_ASK_AGAIN = 1.0
+_POLICY_VIOLATION = 1008
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -48,34 +52,47 @@ _HEADERS = {
 
 
 def viewer_routes(
-    tracer: RecordingTracer, prefix: str = "/-/traces", allow: Callable[[HTTPServerRequest], object] | None = None
+    tracer: RecordingTracer,
+    prefix: str = "/-/traces",
+    allow: Callable[[HTTPServerRequest], object] | None = None,
+    *,
+    hosts: Iterable[str] = (),
 ) -> list[Rule]:
     """Routes of the viewer, for any Application. What is asked of them is not traced.
 
+    Put them before any route that matches everything: what another route matches first is not the viewer's. That is
+    logged, once, where such a request is traced.
+
     :param tracer: whose traces to show.
     :param prefix: the path of the list of traces; the other pages are below it.
-    :param allow: ``allow(request)`` says who may see the traces; it is asked for each request. Without it, whoever
-        reaches the Application by ``localhost`` or an address may where its setting ``debug`` is true, else nobody.
+    :param allow: ``allow(request)`` says who may see the traces. It is a plain function, asked with the handler's
+        :class:`tornado.httputil.HTTPServerRequest` for each request, and again while a page is kept up to date over a
+        WebSocket. Without it, who is connected from this machine, and through no proxy, may see them where the
+        Application's setting ``debug`` is true, else nobody.
+    :param hosts: the names by which the viewer may be asked for, beside ``localhost`` and addresses; with ``allow``
+        too, for a page of elsewhere could otherwise have a name of its own lead here.
     :raises ValueError: for a prefix that does not begin with a slash, or ends with one.
-    :raises TypeError: for an ``allow`` that cannot be called or is a coroutine, or a tracer of another kind.
+    :raises TypeError: for an ``allow`` that cannot be called or is a coroutine, ``hosts`` that are no list of names, or
+        a tracer of another kind.
     """
     if not re.fullmatch(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+", prefix):
         raise ValueError(f"prefix must be a path like /-/traces, not {prefix!r}")
-    if allow is not None and not callable(allow):
-        raise TypeError(f"allow must be callable, not {allow!r}")
-    if inspect.iscoroutinefunction(allow):
-        raise TypeError(f"allow must be a plain function, not the coroutine {allow!r}")
     if not isinstance(tracer, RecordingTracer):
         raise TypeError(f"tracer must be a RecordingTracer, not {tracer!r}")
-    options = {"tracer": tracer, "prefix": prefix, "allow": allow}
+    options = {"tracer": tracer, "prefix": prefix, "access": Access(allow, hosts)}
     path = re.escape(prefix)
-    return [
-        Rule(_Untraced(path + "/?"), _TraceList, options),
-        Rule(_Untraced(path + "/live"), _Live, options),
-        Rule(_Untraced(path + r"/static/(viewer\.(?:css|js))"), _Static, {**options, "path": str(_HERE / "static")}),
-        Rule(_Untraced(path + r"/([0-9a-f]{1,32})"), _TracePage, options),
-        Rule(_Untraced(path + r"/([0-9a-f]{1,32})\.json"), _TraceJson, options),
+    handlers: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
+        ("/?", _TraceList, options),
+        ("/live", _Live, options),
+        (r"/static/(viewer\.(?:css|js))", _Static, {**options, "path": str(_HERE / "static")}),
+        (r"/([0-9a-f]{1,32})", _TracePage, options),
+        (r"/([0-9a-f]{1,32})\.json", _TraceJson, options),
+        (r"/([0-9a-f]{1,32})\.otlp\.json", Export, options),
+        ("/import", Import, options),
     ]
+    matchers = [_Untraced(path + below) for below, *_ in handlers]
+    tracer._not_to_be_traced([matcher.regex for matcher in matchers])
+    return [Rule(matcher, handler, options) for matcher, (_, handler, options) in zip(matchers, handlers, strict=True)]
 
 
 class _Untraced(PathMatches):
@@ -83,49 +100,36 @@ class _Untraced(PathMatches):
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         found = super().match(request)
-        config = process.tracing
-        if found is not None and config is not None:
-            exclude(request, config)
+        if found is not None:
+            # Though nothing is traced: it may be switched on before the handler is reached.
+            exclude(request, process.tracing or UNCONFIGURED)
         return found
 
 
-def _cannot_be_rebound(host: str) -> bool:
-    """Whether no page of elsewhere can have this host: its name would have to lead here, by a DNS of its own."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return True
-
-
 class _Page(RequestHandler):
-    def initialize(
-        self, tracer: RecordingTracer, prefix: str, allow: Callable[[HTTPServerRequest], object] | None, **_: Any
-    ) -> None:
+    def initialize(self, tracer: RecordingTracer, prefix: str, access: Access, **_: Any) -> None:
         self.tracer = tracer
         self.prefix = prefix
-        self.allow = allow
+        self.access = access
+        self.refusal: str | None = None
 
     def set_default_headers(self) -> None:
         for name, value in _HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        if self.allow is None and not self.settings.get("debug"):
-            logger.warning("the trace viewer is closed: outside of debug mode, viewer_routes needs allow=")
+        if not self.may_see():
             raise HTTPError(403)
-        if self.allow is None and not _cannot_be_rebound(self.request.host_name):
-            logger.warning("the trace viewer is closed to hosts by name, unless viewer_routes has allow=")
-            raise HTTPError(403)
-        if self.allow is not None:
-            may = self.allow(self.request)
-            if inspect.isawaitable(may):  # which is true, whatever it would say
-                raise TypeError("allow must answer at once, not with an awaitable")
-            if not may:
-                raise HTTPError(403)
+
+    def may_see(self) -> bool:
+        self.refusal = self.access.refusal(self.request, is_debug=bool(self.settings.get("debug")))
+        return self.refusal is None
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        texts = {403: "The trace viewer is not open to you.", 404: "There is no such trace, or no longer."}
+        texts = {
+            403: f"The trace viewer is not open to you: {self.refusal}.",
+            404: "There is no such trace, or no longer.",
+        }
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(texts.get(status_code, "The trace viewer failed.") + "\n")
 
@@ -203,15 +207,29 @@ class _Live(_Page, WebSocketHandler):
         self._sent = b""
         self._sending: Any = None
         self._known: dict[int, _pages.Summary] = {}
+        self._asked = time.monotonic()
         self._check = PeriodicCallback(self._send_if_changed, _LIVE_INTERVAL_MS)
         self._check.start()
         self._send()
 
     def _send_if_changed(self) -> None:
+        is_changed = self.tracer.version != self._version
+        if (is_changed or time.monotonic() > self._asked + _ASK_AGAIN) and not self._may_still_see():
+            self._check.stop()
+            self.close(_POLICY_VIOLATION)
+            return
         # What a client has not read yet is not added to.
-        if self.tracer.version != self._version and (self._sending is None or self._sending.done()):
+        if is_changed and (self._sending is None or self._sending.done()):
             self._version = self.tracer.version
             self._send()
+
+    def _may_still_see(self) -> bool:
+        self._asked = time.monotonic()
+        try:
+            return self.may_see()
+        except Exception:
+            report("allow")
+            return False
 
     def _send(self) -> None:
         found = _TEMPLATES.load("rows.html").generate(prefix=self.prefix, traces=self.listed(self._known))

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tornado_opentracing.viewer import _tree
-from tornado_opentracing.viewer._recording import Trace
 from tornado_opentracing.viewer._text import describe, outcome, path_of, service_of
+from tornado_opentracing.viewer._trace import Trace
 
 COLOURS = 6
 _DEEPEST = 30
@@ -76,21 +76,19 @@ def summaries(traces: Iterable[Trace], wanted: Filter, known: dict[int, Summary]
 
 def summary_of(trace: Trace) -> Summary:
     """A trace in the list: named after its first span."""
-    tree = _tree.build(trace.spans)
-    first = tree.nodes[0].span
-    statuses = [node.span.tags["http.status_code"] for node in tree.nodes if "http.status_code" in node.span.tags]
+    is_open = trace.running > 0
     return Summary(
         f"{trace.trace_id:x}",
-        tree.begin,
-        str(first.operation_name),
-        path_of(first),
-        str(statuses[0]) if statuses else "",
-        tree.duration * 1000,
-        len(trace.spans),
+        trace.begin,
+        str(trace.first.operation_name),
+        path_of(trace.first),
+        trace.status,
+        max((time.time() if is_open else trace.end) - trace.begin, 1e-6) * 1000,
+        len(trace),
         trace.dropped,
-        sum(node.is_error for node in tree.nodes),
-        any(node.is_open for node in tree.nodes),
-        sorted({service_of(node.span) for node in tree.nodes} - {""}),
+        trace.errors,
+        is_open,
+        sorted(filter(None, trace.services)),
     )
 
 

@@ -1,0 +1,113 @@
+"""A program that the command runs is what it is without, but traced."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import pytest
+from command.programs import COMMAND, SERVER, run, running
+from tornado.httpclient import AsyncHTTPClient
+
+from tornado_opentracing._command import arguments
+from tornado_opentracing._settings.options import _CHECKS
+
+TELLS = """
+import pickle, sys
+class Mine: pass
+spec = getattr(__spec__, "name", None)
+print(sys.argv, sys.path[0], __name__, __file__, spec, __package__, type(pickle.loads(pickle.dumps(Mine()))) is Mine)
+print(sorted(set(globals()) - {"__cached__", "__annotations__"}))
+sys.exit(3)
+"""
+FAILS = "def fail(): 1/0\nfail()\n"
+CALLED_OFF = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+
+
+@pytest.mark.parametrize("how", ["tells.py -m --port 1", "-m tells --port 1 -m", "-m folder", "folder -- x"])
+def test_a_program_finds_what_it_finds_without(tmp_path: Path, how: str) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in ("tells.py", "folder/__main__.py"):
+        (tmp_path / path).write_text(TELLS)
+    assert run(tmp_path, *COMMAND, *how.split(), code=3) == run(tmp_path, *how.split(), code=3)
+
+
+@pytest.mark.parametrize(("program", "code"), [(FAILS, 1), (CALLED_OFF, -2), ("x =", 1)])
+def test_a_program_that_fails_ends_as_it_does_without(tmp_path: Path, program: str, code: int) -> None:
+    (tmp_path / "fails.py").write_text(program)
+    assert run(tmp_path, *COMMAND, "fails.py", code=code) == run(tmp_path, "fails.py", code=code)
+
+
+async def test_it_is_traced_as_asked_and_the_viewer_answers_while_the_loop_is_blocked(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"{SERVER}\nasyncio.run(main())\n")
+    async with running(tmp_path, "--excluded-paths", "/left-.*", "--operation-name", "route", "shop.py") as program:
+        url = f"http://127.0.0.1:{await program.line()}"
+        for path in ("/page", "/left-out"):
+            await AsyncHTTPClient().fetch(url + path)
+        blocked = AsyncHTTPClient().fetch(f"{url}/blocks")
+        assert await program.line() == "blocked"
+        assert await program.operations() == ["GET /blocks", "GET /page"]
+        assert [span["service"] for span in await program.spans()] == ["shop", "shop"]
+        assert program.process.stdin is not None
+        program.process.stdin.write(b"\n")
+        await blocked
+        assert await program.end() == -15
+
+
+async def test_a_program_keeps_what_it_asks_for_itself(tmp_path: Path) -> None:
+    own = """
+from opentracing.mocktracer import MockTracer
+from tornado_opentracing import ContextVarsScopeManager, init_tracing
+tracer = MockTracer(ContextVarsScopeManager())
+init_tracing(tracer)
+class Count(RequestHandler):
+    def get(self): self.write(str(len(tracer.finished_spans())))
+"""
+    (tmp_path / "shop.py").write_text(f"{SERVER.replace('/left-out', '/x')}{own}Page = Count\nasyncio.run(main())\n")
+    async with running(tmp_path, "shop.py") as program:
+        url = f"http://127.0.0.1:{await program.line()}/page"
+        assert [(await AsyncHTTPClient().fetch(url)).body for _ in range(2)] == [b"0", b"1"]
+        assert await program.operations() == []
+
+
+async def test_what_is_exported_over_otlp_is_in_the_viewer_as_well(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"{SERVER}\nasyncio.run(main())\n")
+    async with running(tmp_path, "--otlp", "shop.py", OTEL_TRACES_EXPORTER="console") as program:
+        url = f"http://127.0.0.1:{await program.line()}"
+        await AsyncHTTPClient().fetch(f"{url}/page")
+        while not (found := await program.spans()):
+            await asyncio.sleep(0.05)
+        assert [(span["service"], span["tags"]["http.status_code"]) for span in found] == [("shop", 200)]
+        assert await program.line() == "{"  # to the console
+
+
+def test_every_option_has_its_name_on_the_command_line() -> None:
+    flags = {flag for action in arguments.parser()._actions for flag in action.option_strings}
+    assert {f"--{name.replace('_', '-')}" for name in _CHECKS} <= flags
+    found = arguments.parse(
+        ["--no-trace-client", "--server-error-statuses=500-502,429", "--traced-attributes", "method, path",
+         "--finish-span-cb", "json.dumps", "--operation-name=route", "app.py", "--port=1"]
+    )  # fmt: skip
+    assert found.program == ["app.py", "--port=1"]
+    assert (
+        arguments.options_of(found).items()
+        >= {
+            "trace_client": False,
+            "server_error_statuses": [500, 501, 502, 429],
+            "traced_attributes": ["method", "path"],
+            "operation_name": "route",
+        }.items()
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[], ["-m"], ["--port", "x", "app.py"], ["--nothing", "app.py"], ["--server-error-statuses", "all", "app.py"]],
+)
+def test_what_is_wrong_on_the_command_line_is_said(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        arguments.parse(wrong)
+    assert raised.value.code == 2
+    assert "error" in capsys.readouterr().err
+    assert isinstance(arguments.parser(), argparse.ArgumentParser)

@@ -1,0 +1,7 @@
+"""Running a program traced, without a line of it changed."""
+
+from __future__ import annotations
+
+from tornado_opentracing._command.run import main
+
+__all__ = ["main"]
