@@ -54,6 +54,9 @@ NOT_OF_TORNADO = [
     "scopes/test_untidy.py",
 ]
 
+#: What checks the types and the style of the viewer's scripts.
+SCRIPT_TOOLS = ["typescript@7.0.2", "oxlint@1.94.0"]
+
 #: What PyPy is tested with: what is active, the server's and the client's spans, WebSockets.
 CORE = ["scopes", "server", "client", "websocket", "spans"]
 
@@ -250,6 +253,12 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     # With pyright, which the tests do without.
     session.run("pytest", "tests/project/test_typing.py")
+    if shutil.which("npx") is None:
+        session.log("The viewer's scripts are not checked: there is no npx here.")
+        return
+    typescript, linter = SCRIPT_TOOLS
+    session.run("npx", "--yes", f"--package={typescript}", "tsc", "--project=tests/viewer/tsconfig.json", external=True)
+    session.run("npx", "--yes", linter, "--deny-warnings", "tornado_opentracing/viewer/static", external=True)
 
 
 @nox.session(python="3.11")

@@ -31,7 +31,8 @@ from tornado_opentracing._redaction import (
 from tornado_opentracing._spans import propagation
 from tornado_opentracing._spans.templates import template
 from tornado_opentracing._tracebacks import exception_message, format_exception
-from tornado_opentracing.viewer import RecordingTracer, _pages
+from tornado_opentracing.viewer import RecordingTracer, _listing, _pages
+from tornado_opentracing.viewer._access import Access
 from tornado_opentracing.viewer._codec import W3CPropagator
 from tornado_opentracing.viewer._handlers import _TraceList
 
@@ -188,7 +189,7 @@ class _Connection:
 
 def the_viewers_filter_takes_any_query(source: Source) -> None:
     query = "&".join(
-        f"{source.choice(['operation', 'status', 'min_ms', 'x'])}={quote(noise(source), safe='', errors='replace')}"
+        f"{source.choice(['q', 'sort', 'page', 'x'])}={quote(noise(source), safe='', errors='replace')}"
         for _ in range(source.number(5))
     )
     connection: Any = _Connection()
@@ -199,9 +200,10 @@ def the_viewers_filter_takes_any_query(source: Source) -> None:
     )
     tracer = RecordingTracer()
     tracer.start_span(noise(source), tags={"http.url": noise(source), "http.status_code": source.number(600)}).finish()
-    page = _TraceList(Application(), request, tracer=tracer, prefix="/-/traces", allow=None)
-    assert len(page.listed()) <= 1
-    assert isinstance(page.wanted(), _pages.Filter)
+    page = _TraceList(Application(), request, tracer=tracer, prefix="/-/traces", access=Access(None, ()))
+    assert _listing.Listing(page.wanted()).all(tracer.traces())["total"] <= 1
+    for field in ("service", "route", "operation", "status", "duration", "tag"):
+        _listing.Listing(_listing.Wanted(f"{field}:{noise(source)} {field}={noise(source)}")).all(tracer.traces())
     _pages.to_script(_pages.as_json(tracer.traces()[0]))
 
 

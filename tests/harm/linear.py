@@ -25,7 +25,7 @@ from tornado_opentracing._redaction.request import is_secret_header, redact_argu
 from tornado_opentracing._spans import propagation
 from tornado_opentracing._spans.templates import template
 from tornado_opentracing._tracebacks import exception_message, format_exception
-from tornado_opentracing.viewer import _pages, _text
+from tornado_opentracing.viewer import _pages, _search, _text
 from tornado_opentracing.viewer._codec import W3CPropagator
 
 SIZES = (32 * 1024, 64 * 1024)
@@ -165,7 +165,9 @@ def routed(text: str) -> None:
 
 def viewed(text: str) -> None:
     summary = _pages.Summary("1", 0.0, text, text, "200", 1.0, 1, 0, 0, False, [])
-    _pages.Filter(text, text, 0.0).admits(summary)
+    span = MockTracer().start_span(text, tags={"http.url": text})
+    for search in (text, f"operation:{text} service:{text} duration:{text} {text}={text}", f"'{text}"):
+        _search.read(search).admits(summary, [span])
     _pages.to_script({"a": text})
     _text._printable(text)
     _text._cells(text)

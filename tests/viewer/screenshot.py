@@ -31,7 +31,7 @@ async def screenshot(target: Path) -> None:
         # The first ones are slower than a server is, and the coffee's price can be told at the second attempt only.
         for item in ("tea", "tea", "coffee", "cocoa"):
             await AsyncHTTPClient().fetch(f"{url}/{item}")
-        await picture(f"{url}{PREFIX}?operation=coffee", target)
+        await picture(f"{url}{PREFIX}?q=coffee", target)
     finally:
         shop.terminate()
         await shop.wait()

@@ -12,7 +12,7 @@ from tornado.websocket import websocket_connect
 from viewer.serving import PREFIX, Plain, get, serve
 
 from tornado_opentracing import init_tracing
-from tornado_opentracing.viewer import RecordingTracer, _access, _handlers, viewer_routes
+from tornado_opentracing.viewer import RecordingTracer, _access, _live, viewer_routes
 
 
 @pytest.mark.parametrize("allow", [None, lambda _: True])
@@ -72,13 +72,13 @@ async def test_in_debug_mode_it_is_seen_from_this_machine_only(
 async def test_who_may_see_no_longer_is_sent_nothing_more(
     servers: Servers, tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch, reports: list[Any]
 ) -> None:
-    monkeypatch.setattr(_handlers, "_LIVE_INTERVAL_MS", 5)
+    monkeypatch.setattr(_live, "_LIVE_INTERVAL_MS", 5)
     welcome = [True]
     url = serve(servers, tracer, allow=lambda _: welcome).replace("http", "ws")
     connection = await websocket_connect(f"{url}{PREFIX}/live")
     await asyncio.wait_for(connection.read_message(), 10)
     tracer.start_span("seen").finish()
-    assert ">seen</a>" in str(await asyncio.wait_for(connection.read_message(), 10))
+    assert '"seen"' in str(await asyncio.wait_for(connection.read_message(), 10))
     welcome.clear()
     tracer.start_span("unseen").finish()
     assert await asyncio.wait_for(connection.read_message(), 10) is None

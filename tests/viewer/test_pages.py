@@ -17,11 +17,11 @@ from tornado.websocket import WebSocketClosedError, websocket_connect
 from viewer.serving import PREFIX, Plain, get, serve, spans
 
 from tornado_opentracing import init_tracing
-from tornado_opentracing.viewer import RecordingTracer, _handlers, _pages, viewer_routes
-from tornado_opentracing.viewer._handlers import _HEADERS
+from tornado_opentracing.viewer import RecordingTracer, _listing, _live, _pages, viewer_routes
+from tornado_opentracing.viewer._page import HEADERS
 
 
-@pytest.mark.parametrize("path", ["", "/", "/live", "/static/viewer.css", "/static/viewer.js", "/1", "/1.json"])
+@pytest.mark.parametrize("path", ["", "/", "/live", "/static/viewer.css", "/static/trace.js", "/1", "/1.json"])
 async def test_outside_of_debug_mode_nothing_is_shown_unless_allow_says_so(
     servers: Servers, tracer: RecordingTracer, path: str, caplog: pytest.LogCaptureFixture, reports: list[Any]
 ) -> None:
@@ -47,9 +47,9 @@ async def test_every_answer_forbids_what_the_pages_do_not_need(servers: Servers,
     url = serve(servers, tracer)
     tracer.start_span("work").finish()
     trace = f"/{tracer.traces()[0].trace_id:x}"
-    for path in ["", trace, f"{trace}.json", "/static/viewer.js", "/static/viewer.css", "/0"]:
+    for path in ["", trace, f"{trace}.json", "/static/trace.js", "/static/viewer.css", "/0"]:
         response = await get(f"{url}{PREFIX}{path}")
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             assert response.headers[name] == (value if "static" not in path or name != "Cache-Control" else "no-cache")
         assert "Set-Cookie" not in response.headers
 
@@ -76,7 +76,7 @@ def test_another_tracer_is_refused() -> None:
         viewer_routes(other)
 
 
-@pytest.mark.parametrize("path", ["", "/live", "/static/viewer.js"])
+@pytest.mark.parametrize("path", ["", "/live", "/static/trace.js"])
 async def test_an_allow_that_answers_with_a_coroutine_or_raises_lets_nobody_in(
     servers: Servers, tracer: RecordingTracer, path: str
 ) -> None:
@@ -89,7 +89,7 @@ async def test_an_allow_that_answers_with_a_coroutine_or_raises_lets_nobody_in(
 async def test_the_viewers_own_requests_are_not_traced(servers: Servers, tracer: RecordingTracer) -> None:
     url = serve(servers, tracer, prefix="/see")
     tracer.start_span("work").finish()
-    for path in ["/see", "/see/static/viewer.js", f"/see/{tracer.traces()[0].trace_id:x}", "/see/0", "/see?min_ms=x"]:
+    for path in ["/see", "/see/static/trace.js", f"/see/{tracer.traces()[0].trace_id:x}", "/see/0", "/see?page=x"]:
         await get(url + path)
     connection = await websocket_connect(url.replace("http", "ws") + "/see/live")
     assert "work" in str(await connection.read_message())
@@ -119,7 +119,7 @@ async def test_what_is_fetched_to_allow_a_view_is_not_traced(servers: Servers, t
 # What is shown
 
 
-async def test_the_list_is_filtered_by_operation_status_and_duration(servers: Servers, tracer: RecordingTracer) -> None:
+async def test_the_address_says_what_is_listed_and_in_which_order(servers: Servers, tracer: RecordingTracer) -> None:
     url = serve(servers, tracer)
     await get(f"{url}/")
     await get(f"{url}/raises")
@@ -127,18 +127,20 @@ async def test_the_list_is_filtered_by_operation_status_and_duration(servers: Se
     await until(lambda: len(tracer.finished_spans()) == 3)
     for query, names in {
         "": ["slow", "Raises", "Plain"],
-        "operation=PLAIN": ["Plain"],
-        "operation=%2Frai": ["Raises"],
-        "status=5xx": ["Raises"],
-        "status=200": ["Plain"],
-        "status=error": ["Raises"],
-        "min_ms=999": ["slow"],
-        "min_ms=nan": ["slow", "Raises", "Plain"],
-        "status=2xx&operation=raises": [],
+        "q=PLAIN": ["Plain"],
+        "q=%2Frai": ["Raises"],
+        "q=status%3A5xx": ["Raises"],
+        "q=duration%3A>999ms": ["slow"],
+        "sort=-duration&q=": ["slow"],
+        "sort=errors&q=http.method%3Dget": ["Plain", "Raises"],
+        "sort=nothing&page=x": ["slow", "Raises", "Plain"],
+        "page=2": [],
     }.items():
-        body = (await get(f"{url}{PREFIX}?{query}")).body.decode()
-        found = [line.partition(">")[2].partition("<")[0] for line in body.split("<a href=")[1:]]
-        assert found == names, query
+        for path in ("/list.json", ""):
+            body = (await get(f"{url}{PREFIX}{path}?{query}")).body.decode()
+            data = json.loads(body if path else body.partition('id="data">')[2].partition("</script>")[0])
+            found = [data["rows"][trace_id]["operation"] for trace_id in data["order"]]
+            assert found[: len(names)] == names, query
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ async def test_everything_recorded_is_escaped(servers: Servers, hostile: str) ->
         scope.span.log_kv({hostile: hostile, "event": "error", "error.kind": hostile})
         scope.span.set_baggage_item(hostile, hostile)
     trace_id = f"{tracer.traces()[0].trace_id:x}"
-    for path in ["", f"/{trace_id}"]:
+    for path in ["", "/operations", f"/{trace_id}"]:
         body = (await get(f"{url}{PREFIX}{path}")).body.decode()
         assert "<script>alert" not in body
         assert "</script><b>" not in body
@@ -160,7 +162,7 @@ async def test_everything_recorded_is_escaped(servers: Servers, hostile: str) ->
     data = body.partition('id="data">')[2].partition("</script>")[0]
     assert "<" not in data
     assert json.loads(data)["spans"][0]["tags"][hostile] == hostile
-    query = HTTPRequest(f"{url}{PREFIX}?operation=%22%3E%3Cscript%3Ealert(1)")
+    query = HTTPRequest(f"{url}{PREFIX}?q=%22%3E%3Cscript%3Ealert(1)")
     assert "<script>alert" not in (await AsyncHTTPClient().fetch(query)).body.decode()
 
 
@@ -184,14 +186,33 @@ async def test_what_is_not_there_is_not_found(servers: Servers, tracer: Recordin
 async def test_the_list_is_live(servers: Servers, tracer: RecordingTracer) -> None:
     """Rows come when they change, filtered as asked for."""
     url = serve(servers, tracer)
-    connection = await websocket_connect(url.replace("http", "ws") + f"{PREFIX}/live?operation=wanted")
-    assert "No traces here" in str(await connection.read_message())
+    connection = await websocket_connect(url.replace("http", "ws") + f"{PREFIX}/live?q=wanted")
+    assert json.loads(str(await connection.read_message()))["order"] == []
     tracer.start_span("other").finish()
     thread = threading.Thread(target=lambda: tracer.start_span("wanted").finish())
     thread.start()
     thread.join()
-    rows = str(await asyncio.wait_for(connection.read_message(), 10))
-    assert (rows.count("<tr"), ">wanted</a>" in rows) == (1, True)
+    page = json.loads(str(await asyncio.wait_for(connection.read_message(), 10)))
+    assert [row["operation"] for row in page["rows"].values()] == ["wanted"]
+    connection.close()
+
+
+async def test_a_trace_is_live(servers: Servers, tracer: RecordingTracer) -> None:
+    url = serve(servers, tracer)
+    root = tracer.start_span("root")
+    connection = await websocket_connect(f"{url.replace('http', 'ws')}{PREFIX}/{root.context.trace_id:x}/live")
+
+    async def spans_of() -> list[tuple[str, bool]]:
+        found = json.loads(str(await asyncio.wait_for(connection.read_message(), 10)))
+        return [(span["operation_name"], span["finished"]) for span in found["spans"]]
+
+    assert await spans_of() == [("root", False)]
+    tracer.start_span("of another trace").finish()
+    child = tracer.start_span("child", child_of=root)
+    assert await spans_of() == [("root", False), ("child", False)]
+    child.finish()
+    root.finish()
+    assert await spans_of() == [("root", True), ("child", True)]
     connection.close()
 
 
@@ -204,8 +225,8 @@ async def test_a_client_that_does_not_read_is_not_written_to(
         written.append(asyncio.get_running_loop().create_future())
         return written[-1]
 
-    monkeypatch.setattr(_handlers, "_LIVE_INTERVAL_MS", 5)
-    monkeypatch.setattr(_handlers._Live, "write_message", write_message)
+    monkeypatch.setattr(_live, "_LIVE_INTERVAL_MS", 5)
+    monkeypatch.setattr(_live._Live, "write_message", write_message)
     connection = await websocket_connect(serve(servers, tracer).replace("http", "ws") + f"{PREFIX}/live")
     await until(lambda: written)
     for _ in range(3):
@@ -229,11 +250,11 @@ def test_the_list_looks_again_at_what_may_have_changed_and_at_nothing_else(
         return original(trace)
 
     monkeypatch.setattr(_pages, "summary_of", summary_of)
-    known: dict[int, _pages.Summary] = {}
+    listing = _listing.Listing(_listing.Wanted())
 
     def names() -> list[str]:
         looked_at.clear()
-        return [summary.operation for summary in _pages.summaries(tracer.traces(), _pages.Filter(), known)]
+        return [summary.operation for summary in listing.summaries(tracer.traces())]
 
     over, running = tracer.start_span("over"), tracer.start_span("running")
     over.finish()

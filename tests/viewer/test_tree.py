@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def test_parents_of_each_other_are_shown_all_the_same() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=30))
-def test_the_critical_path_covers_the_first_span_without_overlap(drawn: list[tuple[int, float, float]]) -> None:
+def test_the_critical_path_covers_what_nobody_waited_for_without_overlap(drawn: list[tuple[int, float, float]]) -> None:
     tracer = MockTracer()
     made: list[Any] = []
     for parent, begin, length in drawn:
@@ -86,11 +87,44 @@ def test_the_critical_path_covers_the_first_span_without_overlap(drawn: list[tup
         made[-1].finish(begin + length)
     tree = _tree.build(made)
     assert sorted(id(node.span) for node in tree.nodes) == sorted(map(id, made))
-    root = next(node for node in tree.nodes if node.span is tree.nodes[0].span)
     pieces = sorted(piece for node in tree.nodes for piece in node.critical)
     assert all(begin < end for begin, end in pieces)
-    covered = sum(end - begin for begin, end in pieces)
-    assert covered == pytest.approx(root.end - root.begin)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(pieces))
+    parents = {id(child): node for node in tree.nodes for child in node.children}
+    whole = 0.0
+    last = 0.0
+    for node in sorted(tree.nodes, key=lambda node: node.begin):
+        if (id(node) not in parents or node.begin >= parents[id(node)].end) and node.end > last:
+            whole += node.end - max(node.begin, last)
+            last = node.end
+    assert sum(end - begin for begin, end in pieces) == pytest.approx(whole)
+    assert all(0 <= node.self_time <= node.end - node.begin for node in tree.nodes)
+
+
+def test_the_critical_path_leads_over_all_roots_and_messages() -> None:
+    """A WebSocket's messages come after the handshake that they are beneath; a second root may go on alone."""
+    nodes = tree_of(
+        ("handshake", None, 0, 1), ("first", "handshake", 2, 4), ("in first", "first", 3, 4),
+        ("second", "handshake", 5, 6), ("other root", None, 3.5, 5),
+    )  # fmt: skip
+    assert {name: node.critical for name, node in nodes.items()} == {
+        "handshake": [(0, 1)],
+        "first": [(2, 3)],
+        "in first": [(3, 3.5)],
+        "second": [(5, 6)],
+        "other root": [(3.5, 5)],
+    }
+
+
+def test_a_spans_own_time_is_when_no_child_ran() -> None:
+    nodes = tree_of(
+        ("root", None, 0, 10),
+        ("a", "root", 1, 4),
+        ("b", "root", 3, 5),
+        ("late", "root", 9, 12),
+        ("after", "root", 11, 12),
+    )
+    assert [node.self_time for node in nodes.values()] == [5, 3, 2, 3, 1]
 
 
 # As text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tornado_opentracing.viewer import _tree
@@ -30,7 +31,7 @@ def format_trace(spans: Iterable[Any], *, width: int = 100, colour: bool = False
 
     services = sorted({service_of(node.span) for node in tree.nodes})
     codes = {service: _COLOURS[number % len(_COLOURS)] for number, service in enumerate(services)}
-    rows = [(_branches(node), _printable(describe(node)), outcome(node)) for node in tree.nodes]
+    rows = [(_branches(node), _printable(describe(node.span)), outcome(node)) for node in tree.nodes]
     names = [branches + " ".join(filter(None, [text, result])) for branches, text, result in rows]
     times = [f"{(node.end - node.begin) * 1000:.1f}" + "…" * node.is_open for node in tree.nodes]
     operations = max(_OPERATION, *map(_cells, names))
@@ -66,11 +67,36 @@ def path_of(span: Any) -> str:
     return f"/{url.rpartition('://')[2].partition('/')[2]}" if url else ""
 
 
-def describe(node: _tree.Node) -> str:
+def describe(span: Any) -> str:
     """What a span is called; a fetch by its path, too."""
-    span = node.span
     name = str(span.operation_name)
     return f"{name} {path_of(span)}".rstrip() if span.tags.get("span.kind") == "client" else name
+
+
+# Numbers, UUIDs, and other ids in hexadecimal; each alone, or as a part of a path.
+_IDS = re.compile(
+    r"(?<![0-9A-Za-z_])(?:[0-9]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,64})(?![0-9A-Za-z_])"
+)
+
+
+def routes_by_parent(spans: Iterable[Any]) -> dict[int, str]:
+    """The routes by which servers took what was asked of them, by the span that they are beneath: that of a fetch."""
+    return {
+        span.parent_id: str(span.tags["http.route"])
+        for span in spans
+        if span.parent_id is not None and "http.route" in span.tags
+    }
+
+
+def pattern_of(span: Any, routes: Mapping[int, str]) -> str:
+    """What spans that do the same are called, whatever the numbers and ids: ``GET /stock/{n}``.
+
+    :param routes: see :func:`routes_by_parent`; a fetch has its route in the place of its path.
+    """
+    route = routes.get(span.context.span_id) if span.tags.get("span.kind") == "client" else None
+    if route is not None:
+        return f"{span.operation_name} {route}"
+    return _IDS.sub(lambda found: "{n}" if found[0].isdecimal() else "{id}", describe(span))
 
 
 def outcome(node: _tree.Node) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,16 @@ class Node:
     children: list[Node] = dataclasses.field(default_factory=list)
     #: The times in which nothing but this span held the trace up, from their beginning to their end.
     critical: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+
+    @property
+    def self_time(self) -> float:
+        """The seconds in which the span ran and none of its children did."""
+        busy, last = 0.0, self.begin
+        for child in sorted(self.children, key=lambda child: child.begin):
+            begin, end = max(child.begin, last), min(child.end, self.end)
+            if begin < end:
+                busy, last = busy + end - begin, end
+        return max(self.end - self.begin - busy, 0.0)
 
     @property
     def is_error(self) -> bool:
@@ -93,17 +104,28 @@ def _end_of(span: Any, now: float) -> float:
 
 
 def _mark_critical(nodes: Sequence[Node]) -> None:
-    """From the end backwards: what a span waited for last held it up; where it waited for none, it was itself."""
-    if not nodes:
-        return
-    waiting = [(nodes[0], nodes[0].begin, nodes[0].end)]
+    """From the trace's end backwards, through whatever nobody waited for: roots, and what only follows from a span."""
+    beneath = {id(child) for node in nodes for child in node.children if not _is_apart(child, node)}
+    apart = [node for node in nodes if id(node) not in beneath]
+    moment = math.inf
+    for node in sorted(apart, key=lambda node: node.end, reverse=True):
+        if node.begin < min(node.end, moment):
+            _mark_waits(node, min(node.end, moment))
+            moment = node.begin
+    for node in nodes:
+        node.critical.sort()
+
+
+def _mark_waits(first: Node, until: float) -> None:
+    """What a span waited for last held it up; where it waited for none, it was itself."""
+    waiting = [(first, first.begin, until)]
     while waiting:
         node, begin, moment = waiting.pop()
         end = moment
         for child in sorted(node.children, key=lambda child: child.end, reverse=True):
             # A server's span may end a little after that of the client, who had the response by then.
             child_begin, child_end = max(child.begin, begin), min(child.end, end)
-            if child_end > moment or child_begin >= child_end or _follows(child):
+            if child_end > moment or child_begin >= child_end or _is_apart(child, node):
                 continue
             if child_end < moment:
                 node.critical.append((child_end, moment))
@@ -111,8 +133,11 @@ def _mark_critical(nodes: Sequence[Node]) -> None:
             moment = child_begin
         if moment > begin:
             node.critical.append((begin, moment))
-    for node in nodes:
-        node.critical.reverse()
+
+
+def _is_apart(child: Node, parent: Node) -> bool:
+    """Whether a span was not waited for by its parent: a WebSocket's message, say, long after the handshake."""
+    return child.begin >= parent.end or _follows(child)
 
 
 def _follows(node: Node) -> bool:

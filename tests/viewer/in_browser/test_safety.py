@@ -92,5 +92,6 @@ async def test_all_that_is_asked_is_asked_of_the_viewer(look: Look) -> None:
     trace = f"/{site.tracer.traces()[0].trace_id:x}"
     assert download.url == f"{site.url}{PREFIX}{trace}.json"
     asked = {url.partition(PREFIX)[2] for url in site.watch.asked if not url.startswith("data:")}
-    assert asked == {"", "/live?", "/static/viewer.css", "/static/viewer.js", trace}
+    assert {path for path in asked if not path.startswith("/static/")} == {"", "/live?", trace, f"{trace}/live"}
+    assert {path.rpartition(".")[2] for path in asked if path.startswith("/static/")} == {"css", "js"}
     assert await page.context.cookies() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from viewer import browser
 from viewer.looking import DESKTOP, PHONE, Look, box, fits, record_shop, row, shown
@@ -19,24 +21,37 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Size
 
 
-async def test_a_thousand_spans_obey_the_keyboard_within_a_second(look: Look) -> None:
-    """From the click that leads to the page to the effect of a key; the best of three, since machines are busy."""
+async def test_two_thousand_spans_are_there_and_obey_the_keyboard_at_once(look: Look) -> None:
+    """What that takes of the processor, in the server and in the browser: machines are busy. The best of three."""
     site = await look()
     with site.tracer.start_active_span("page", tags={"http.url": "/big"}):
-        for number in range(333):
-            with site.tracer.start_active_span(f"group {number}"):
+        for number in range(666):
+            with site.tracer.start_active_span(f"group {chr(0x4E00 + number)}"):
                 for child in ("read", "write"):
                     site.tracer.start_span(child, tags={"rows": number}).finish()
-    await site.open_trace()
-    times = []
+    session = await site.page.context.new_cdp_session(site.page)
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    async def taken() -> float:
+        metrics = (await session.send("Performance.getMetrics"))["metrics"]
+        found: float = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+        return found
+
+    found = []
     for _ in range(3):
+        await site.page.goto("about:blank")
+        before = await taken(), time.thread_time()
         page = await site.open_trace()
         await page.keyboard.press("End")
-        await expect(page.locator(".span[data-number='999']")).to_be_focused()
-        times.append(await page.evaluate("performance.now()"))
-    assert min(times) < 1000, times
-    await page.locator("#filter").fill("group 332")
-    assert await shown(page) == ["page", "group 332"]
+        await expect(page.locator(".span[data-number='1998']")).to_be_focused()
+        found.append(((await taken()) - before[0], time.thread_time() - before[1]))
+    await session.detach()
+    assert await page.locator(".span").count() == 1999
+    in_browser, in_server = map(min, zip(*found, strict=True))
+    assert in_browser < 1.5, found
+    assert in_server < 1.0, found
+    await page.locator("#filter").fill(f"group {chr(0x4E00 + 332)}")
+    assert await shown(page) == ["page", f"group {chr(0x4E00 + 332)}"]
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
@@ -75,7 +90,7 @@ async def test_the_row_that_is_explained_is_not_beneath_its_details(look: Look) 
         record_shop(site.tracer)
     with site.tracer.start_active_span("many"):
         for number in range(50):
-            site.tracer.start_span(f"child {number}").finish()
+            site.tracer.start_span(f"child {chr(0x4E00 + number)}").finish()
     page = await site.open_trace()
     await page.keyboard.press("End")
     await page.keyboard.press("Enter")
