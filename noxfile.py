@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "docs", "package", "lowest", "tracers", "beside", "applications(flower)", "tests"]
+nox.options.sessions = ["lint", "docs", "lowest", "tracers", "beside", "applications(flower)", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
