@@ -120,7 +120,7 @@ def as_json(trace: Trace) -> dict[str, Any]:
 
 def to_script(value: Any) -> str:
     """JSON that may stand within a ``script`` element: nothing in it ends that."""
-    text = json.dumps(value, allow_nan=False, default=str)
+    text = json.dumps(value, allow_nan=False, default=str, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -92,11 +92,12 @@ export function count(number, noun) {
 }
 
 /**
- * A number over how long something runs that still does, in whole seconds.
+ * For how long something runs that still does, in whole seconds.
  * @param {number} ms
  */
-export function runningFor(ms) {
-  return `running ${duration(Math.max(Math.floor(ms / 1000), 0) * 1000).replace(/^0 us$/, "0 s").replace(/\.00 s$/, " s")}`;
+export function soFar(ms) {
+  const seconds = Math.max(Math.floor(ms / 1000), 0);
+  return seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
 }
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 // The rows of the list. Each is there once, and they stay where they are while somebody is busy with them.
-import { count, duration, make, runningFor } from "./dom.js";
+import { count, duration, make, soFar } from "./dom.js";
 
 /**
  * @typedef {{
@@ -165,7 +165,7 @@ export class Rows {
 
   /** @param {number} begin */
   since(begin) {
-    return runningFor((Date.now() / 1000 + this.ahead - begin) * 1000);
+    return `${soFar((Date.now() / 1000 + this.ahead - begin) * 1000)}…`;
   }
 
   tick() {

@@ -1,6 +1,6 @@
 // @ts-check
 // One trace: its head, its views, and the keys.
-import { byId, count, duration, input, listen, make, readData, runningFor } from "./dom.js";
+import { byId, count, duration, input, listen, make, readData, soFar } from "./dom.js";
 import { compare, offer } from "./compare.js";
 import { Flame } from "./flame.js";
 import { watchKeys } from "./keys.js";
@@ -128,7 +128,7 @@ function showHead() {
 function tick() {
   const running = document.querySelector("#facts .running");
   const { start_time } = model.trace;
-  if (running) running.textContent = runningFor((Date.now() / 1000 + ahead - start_time) * 1000);
+  if (running) running.textContent = `running ${soFar((Date.now() / 1000 + ahead - start_time) * 1000)}`;
 }
 
 /** @param {import("./model.js").Trace} trace */
