@@ -137,7 +137,9 @@ async def talk(path: str, last: bytes, world: World) -> bytes:
     return answer
 
 
-SITUATIONS["WebSocket is closed by the server"] = functools.partial(talk, "/socket", frame(TEXT, b"close"))
+# Who does not answer to that is left waiting for five seconds.
+CLOSED_BY_BOTH = frame(TEXT, b"close") + frame(CLOSE, b"\x03\xe8")
+SITUATIONS["WebSocket is closed by the server"] = functools.partial(talk, "/socket", CLOSED_BY_BOTH)
 for title, path in {"WebSocket": "/socket", "async WebSocket": "/asyncsocket"}.items():
     SITUATIONS[title] = functools.partial(talk, path, frame(CLOSE, b"\x03\xe8"))
     # Until 6.6 Tornado leaves a connection open in which an asynchronous on_message raised.

@@ -99,4 +99,9 @@ def later_root(config: TracingConfig, tracer: Tracer, name: str, span_tags: dict
 
 def stand_in(tracer: Tracer, current: Any, like: Span) -> StandIn:
     """A stand-in for spans of the kind of another."""
-    return StandIn(tracer, current, hasattr(like, "unwrap"))
+    try:
+        is_unwrapped = hasattr(like, "unwrap")
+    except Exception:
+        report("looking at a span")
+        is_unwrapped = False
+    return StandIn(tracer, current, is_unwrapped)
