@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from typing import Any
 
@@ -12,7 +13,7 @@ from support.serving import connection, until
 from tornado.web import RequestHandler
 from viewer.serving import PREFIX, Plain, get, serve, spans
 
-from tornado_opentracing.viewer import RecordingTracer, _pages, _tree
+from tornado_opentracing.viewer import RecordingTracer, _pages, _trace, _tree
 
 
 def roots(tracer: RecordingTracer) -> set[str]:
@@ -131,6 +132,27 @@ def test_a_parent_that_comes_after_its_child_gives_the_trace_its_name(tracer: Re
     (trace,) = tracer.traces()
     trace.add(late)
     assert trace.first.operation_name == "parent"
+
+
+def test_a_finalizer_may_finish_a_span_in_the_middle_of_anything(
+    tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the collector has it, which runs whenever something is made."""
+    waiting = [tracer.start_span("left to the collector") for _ in range(3)]
+    add = _trace.Trace.add
+
+    def collect(self: Any, span: Any) -> None:
+        waiting.pop().finish()
+        add(self, span)
+        if len(waiting) == 2:
+            tracer.start_span("of the finalizer's own").finish()
+
+    monkeypatch.setattr(_trace.Trace, "add", collect)
+    thread = threading.Thread(target=lambda: tracer.start_span("work").finish(), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [trace.running for trace in tracer.traces()] == [0, 0, 0, 0, 1]
 
 
 class Waits(RequestHandler):

@@ -36,6 +36,9 @@ _SHORTEST = 0.005
 
 _MOST_FRAMES = 100
 
+#: Seconds for which its end is waited for.
+_PATIENCE = 5.0
+
 
 @dataclasses.dataclass(frozen=True)
 class _Noted:
@@ -117,7 +120,7 @@ class Watch:
         if thread is not None:
             self._told_to_end.set()
             if thread is not threading.current_thread():
-                thread.join()
+                thread.join(_PATIENCE)
         self._steps.clear()
 
     def _watch(self, told_to_end: threading.Event) -> None:

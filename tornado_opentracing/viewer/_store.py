@@ -39,7 +39,8 @@ class Store:
         # What is not counted, such as the tables of the dictionaries here, takes a little too.
         self._max_bytes = max_bytes - max_bytes // 16
         self._most_of_one = max_bytes // _PART_OF_ONE_TRACE
-        self._lock = threading.Lock()
+        # The collector may call a finalizer in the middle of it all, which finishes a span.
+        self._lock = threading.RLock()
         self._empty()
 
     def _empty(self) -> None:
@@ -113,7 +114,7 @@ class Store:
 
     def after_fork(self) -> None:
         """Be usable in a child, where whoever held the lock is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def grew(self, span: RecordedSpan) -> None:
         """Take note that a span has become larger."""
