@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,17 +113,19 @@ class Running:
 
     async def operations(self) -> list[str]:
         """What the list of its viewer has, the newest first."""
-        body = (await AsyncHTTPClient().fetch(self.viewer)).body.decode()
-        return re.findall(r'<a href="/-/traces/[0-9a-f]+">([^<]*)</a>', body)
+        return [row["operation"] for row in await self._rows()]
 
     async def spans(self) -> list[Any]:
         """The spans of all traces in its viewer."""
-        body = (await AsyncHTTPClient().fetch(self.viewer)).body.decode()
         found: list[Any] = []
-        for trace_id in dict.fromkeys(re.findall(r"/-/traces/([0-9a-f]+)\"", body)):
-            response = await AsyncHTTPClient().fetch(f"{self.viewer}/{trace_id}.json")
+        for row in await self._rows():
+            response = await AsyncHTTPClient().fetch(f"{self.viewer}/{row['trace_id']}.json")
             found += json.loads(response.body)["spans"]
         return found
+
+    async def _rows(self) -> list[Any]:
+        listed = json.loads((await AsyncHTTPClient().fetch(f"{self.viewer}/list.json")).body)
+        return [listed["rows"][trace_id] for trace_id in listed["order"]]
 
     async def end(self) -> int:
         """Have SIGTERM end it; the status with which it did."""
@@ -146,3 +148,11 @@ async def running(folder: Path, *arguments: str, **variables: str) -> AsyncItera
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+async def until(there: Callable[[], Awaitable[object]]) -> None:
+    async def poll() -> None:
+        while not await there():
+            await asyncio.sleep(0.05)
+
+    await asyncio.wait_for(poll(), 60)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 import pytest
-from command.programs import COMMAND, SERVER, run, running
+from command.programs import COMMAND, SERVER, run, running, until
 from tornado.httpclient import AsyncHTTPClient
 
 from tornado_opentracing._command import arguments
@@ -76,9 +75,9 @@ async def test_what_is_exported_over_otlp_is_in_the_viewer_as_well(tmp_path: Pat
     async with running(tmp_path, "--otlp", "shop.py", OTEL_TRACES_EXPORTER="console") as program:
         url = f"http://127.0.0.1:{await program.line()}"
         await AsyncHTTPClient().fetch(f"{url}/page")
-        while not (found := await program.spans()):
-            await asyncio.sleep(0.05)
-        assert [(span["service"], span["tags"]["http.status_code"]) for span in found] == [("shop", 200)]
+        await until(program.spans)
+        found = [(span["service"], span["tags"]["http.status_code"]) for span in await program.spans()]
+        assert found == [("shop", 200)]
         assert await program.line() == "{"  # to the console
 
 

@@ -9,12 +9,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command.programs import ENVIRONMENT, FORKS, SERVER, running
+from command.programs import ENVIRONMENT, FORKS, SERVER, running, until
 from tornado.httpclient import AsyncHTTPClient
 
 from tornado_opentracing._command import replaced
@@ -49,14 +48,6 @@ RecordingTracer(service="worker").start_span("in another process").finish()
 print("done", flush=True)
 sys.stdin.readline()
 """
-
-
-async def until(there: Callable[[], Awaitable[bool]]) -> None:
-    async def poll() -> None:
-        while not await there():
-            await asyncio.sleep(0.05)
-
-    await asyncio.wait_for(poll(), 60)
 
 
 async def test_workers_that_are_forked_end_in_one_list(tmp_path: Path) -> None:
