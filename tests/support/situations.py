@@ -136,7 +136,8 @@ async def talk(path: str, last: bytes, world: World) -> bytes:
     return answer
 
 
-SITUATIONS["WebSocket is closed by the server"] = functools.partial(talk, "/socket", frame(TEXT, b"close"))
+closed = frame(TEXT, b"close") + frame(CLOSE, b"\x03\xe9")  # and the answer to that, for which Tornado waits
+SITUATIONS["WebSocket is closed by the server"] = functools.partial(talk, "/socket", closed)
 for title, path in {"WebSocket": "/socket", "async WebSocket": "/asyncsocket"}.items():
     SITUATIONS[title] = functools.partial(talk, path, frame(CLOSE, b"\x03\xe8"))
     # Until 6.6 Tornado leaves a connection open in which an asynchronous on_message raised.
