@@ -80,14 +80,22 @@ PEERS = {
     "instana": ["instana==3.20.0"],
 }
 
-#: Applications whose own tests are run traced: what is installed for them, and the package whose source has the tests.
-APPLICATIONS = {
+#: Applications that are run traced: what is installed for them, and the package whose source has their tests. Panel's
+#: wheel has its own; Bokeh and Dask publish none with theirs, nor does Streamlit, of which this is one of the last
+#: versions on Tornado: of them only the recipe is run.
+APPLICATIONS: dict[str, tuple[list[str], str | None]] = {
     "flower": (["flower==2.0.1", "pytest-timeout==2.4.0", "setuptools"], "flower==2.0.1"),
     "jupyter-server": (
         ["jupyter_server[test]==2.21.1", "hatchling", "hatch-jupyter-builder"],
         "jupyter_server==2.21.1",
     ),
+    "panel": (["panel==1.9.4", "bokeh==3.9.2", "pytest-asyncio==1.5.0", "pytest-rerunfailures", "psutil"], None),
+    "bokeh": (["bokeh==3.9.2"], None),
+    "distributed": (["distributed==2026.8.0", "bokeh==3.9.2"], None),
+    "streamlit": (["streamlit==1.50.0"], None),
 }
+#: Those that have tests to be run.
+WITH_TESTS = ("flower", "jupyter-server", "panel")
 
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
 MUTATED = {
@@ -170,13 +178,14 @@ def applications(session: nox.Session, application: str) -> None:
     packages, source = APPLICATIONS[application]
     session.install("pip", "pytest", *packages, f"tornado=={TORNADOS['3.11'][-1]}", ".[opentelemetry]")
     folder = pathlib.Path(session.create_tmp())
-    # Its wheel has no tests.
-    download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", source]
-    session.run("python", "-m", *download, f"--dest={folder}")
-    for archive in folder.glob("*.tar.gz"):
-        shutil.unpack_archive(archive, folder, filter="data")
-    (tests,) = (found for found in folder.iterdir() if found.is_dir())
-    session.run("python", "tests/applications/run.py", application, str(tests), *session.posargs)
+    if source is not None:
+        download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", source]
+        session.run("python", "-m", *download, f"--dest={folder}")
+        for archive in folder.glob("*.tar.gz"):
+            shutil.unpack_archive(archive, folder, filter="data")
+        (folder,) = (found for found in folder.iterdir() if (found / "tests").is_dir())
+    if application in WITH_TESTS:
+        session.run("python", "tests/applications/run.py", application, str(folder), *session.posargs)
     session.run("python", "tests/applications/recipe.py", application)
 
 

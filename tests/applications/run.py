@@ -30,15 +30,18 @@ ROOT = HERE.parent.parent
 LEFT_OPEN: dict[str, dict[str, str]] = {
     "flower": {},
     "jupyter-server": {},
+    "panel": {},
 }
 
-#: By application: what its tests are, as arguments of pytest in their folder.
+#: By application: what its tests are, as arguments of pytest in their folder. Those of Panel, which its package has,
+#: are of Bokeh's server.
 TESTS = {
     "flower": ["tests/unit"],
     "jupyter-server": [
         *("tests/auth", "tests/base", "tests/services"),
         *("tests/test_files.py", "tests/test_gateway.py", "tests/test_terminal.py", "tests/test_view.py"),
     ],
+    "panel": ["--pyargs", "panel.tests.test_server", "panel.tests.io.test_state", "panel.tests.io.test_location"],
 }
 #: What no longer tells anything once the versions are pinned.
 QUIET = ["-q", "-p", "no:cacheprovider", "-W", "ignore"]

@@ -149,7 +149,7 @@ async def test_what_goes_on_after_a_request_belongs_to_it_unless_started_under_n
                 start(background)
             assert active_id(tracer) is not None
 
-    init_tracing(tracer)
+    init_tracing(tracer, background="inherit")
     url = servers.start(Application([("/", Starts)]))
     async with connection(url) as opened:
         assert (await opened.get())[0] == 200

@@ -34,7 +34,7 @@ def run(
         finish the span.
     :param stand_in: what to make active in the span's place.
     """
-    span = stand_in or state.span
+    span = state.span if stand_in is None else stand_in
     scope = lifecycle.activate(state.tracer, span)
     try:
         result = callback(*args)

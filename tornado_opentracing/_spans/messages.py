@@ -101,15 +101,19 @@ def tag_backlog(state: MessageSpan, stream: Any) -> None:
         report("looking at what waits to be sent")
 
 
-def while_open_runs(handshake: RequestSpan, opening: MessageSpan) -> Span:
-    """What to make active while ``open`` runs.
+def while_open_runs(handshake: RequestSpan, opening: MessageSpan) -> Span | None:
+    """What to make active while ``open`` runs, in place of its span; ``None`` if nothing can stand for that.
 
     A task that it starts inherits that, and belongs to the connection: once ``open`` is over, the span that stands for
     it there is the handshake's.
     """
-    return followers.stand_in(
-        opening.tracer, lambda: handshake.span if opening.finished else opening.span, opening.span
-    )
+    try:
+        return followers.stand_in(
+            opening.tracer, lambda: handshake.span if opening.finished else opening.span, opening.span
+        )
+    except Exception:
+        report("standing for a span")
+        return None
 
 
 def client_closed(handshake: FetchSpan, connection: WebSocketClientConnection, url: Any) -> None:

@@ -1,0 +1,3 @@
+import panel
+
+panel.pane.Markdown("hello").servable()
