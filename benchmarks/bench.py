@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -18,15 +19,18 @@ from typing import Any
 import chart
 import instructions
 import pyperf
+import ratio
 import table
 import tornado
-from contenders import CONTENDERS, Contender
-from scenarios import SCENARIOS
+from contenders import BARE, CONTENDERS, Contender
+from scenarios import FETCH, REQUEST, SCENARIOS
 
 HERE = pathlib.Path(__file__).parent
 Figures = dict[str, dict[str, list[float]]]
 
-MEASURES = ["instructions", "time", "sockets", "memory", "resident"]
+MEASURES = ["instructions", "mispredictions", "ratio", "time", "sockets", "memory", "resident"]
+#: What time is compared in.
+RATIOS = [REQUEST, FETCH, "excluded", "trace_all=False"]
 #: How often each contender takes its turn where figures are not the same each time.
 ROUNDS = {"time": 5, "sockets": 8}
 
@@ -39,8 +43,10 @@ class Bench:
 
     def measured(self, measure: str, names: Sequence[str], scenarios: Sequence[str], rounds: int | None) -> Figures:
         """Figures by contender and scenario."""
-        if measure == "instructions":
-            return self.instructions(names, scenarios)
+        if measure in ("instructions", "mispredictions"):
+            return self.instructions(measure, names, scenarios)
+        if measure == "ratio":
+            return self.ratios(names, scenarios or RATIOS, rounds or ratio.ROUNDS)
         if measure in ROUNDS:
             return summarised(self.values(measure, names, scenarios, rounds or ROUNDS[measure]))
         return self.values(measure, names, scenarios, rounds=1)
@@ -58,12 +64,29 @@ class Bench:
         rows = (line.split("\t") for line in process.stdout.splitlines())
         return {name: list(map(float, values)) for name, *values in rows}
 
-    def instructions(self, names: Sequence[str], scenarios: Sequence[str]) -> Figures:
-        """Instructions a unit; several at a time are counted, for none disturbs another."""
+    def ratios(self, names: Sequence[str], scenarios: Sequence[str], rounds: int) -> Figures:
+        """Time, as a ratio to bare Tornado's in the same environment."""
+        found: Figures = defaultdict(dict)
+        for name in names:
+            contender = CONTENDERS[name]
+            bare = dataclasses.replace(CONTENDERS[BARE], environment=contender.environment)
+            for scenario in scenarios:
+                if name != BARE and scenario.startswith(contender.part):
+                    tell("ratio:", name, scenario)
+                    against, command = (self.command("bursts", who, [scenario]) for who in (bare, contender))
+                    if (result := ratio.ratio(command, against, rounds)) is not None:
+                        found[name][scenario] = result
+        return found
+
+    def instructions(self, measure: str, names: Sequence[str], scenarios: Sequence[str]) -> Figures:
+        """Instructions a unit, or jumps mispredicted; several at a time are counted, for none disturbs another."""
+        is_of_jumps = measure == "mispredictions"
 
         def count(name: str) -> dict[str, list[float]]:
-            tell("counting instructions:", name)
-            counted = instructions.count(self.command("instructions", CONTENDERS[name], scenarios), os.environ)
+            tell("counting", measure, "of", name)
+            counted = instructions.count(
+                self.command("instructions", CONTENDERS[name], scenarios), os.environ, is_of_jumps=is_of_jumps
+            )
             return {scenario: [value] for scenario, value in counted.items()}
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -99,9 +122,9 @@ def _summary(values: Sequence[float]) -> list[float]:
 
 def is_measurable(measure: str) -> bool:
     """Whether this machine has what it takes."""
-    if measure == "instructions":
+    if measure in ("instructions", "mispredictions"):
         return instructions.are_countable()
-    return measure != "resident" or sys.platform == "linux"
+    return measure not in ("resident", "ratio") or sys.platform == "linux"
 
 
 def machine() -> str:

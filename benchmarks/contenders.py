@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from tornado.web import Application
 
 TORNADO = "tornado==6.6.1"
+_ENCODING = "opentelemetry-exporter-otlp-proto-common==1.45.1"
 #: What is installed into each environment, beside Tornado.
 ENVIRONMENTS: Mapping[str, list[str]] = {
-    "ours": [".", "opentelemetry-sdk==1.45.1", "opentelemetry-opentracing-shim==0.66b1"],
-    "opentelemetry": ["opentelemetry-sdk==1.45.1", "opentelemetry-instrumentation-tornado==0.66b1"],
+    "ours": [".", "opentelemetry-sdk==1.45.1", "opentelemetry-opentracing-shim==0.66b1", _ENCODING],
+    "opentelemetry": ["opentelemetry-sdk==1.45.1", _ENCODING, "opentelemetry-instrumentation-tornado==0.66b1"],
     "datadog": ["ddtrace==4.16.0"],
     "elastic": ["elastic-apm==6.26.2"],
     "sentry": ["sentry-sdk==2.75.0"],
@@ -29,6 +31,8 @@ class Tracing:
 
     #: An OpenTracing tracer to trace with by hand.
     by_hand: Any = None
+    #: A tracer of OpenTelemetry's, likewise.
+    opentelemetry_by_hand: Any = None
     #: An OpenTracing tracer whose scope manager is measured.
     tracer: Any = None
     #: Opens a span within which a child's work is done.
@@ -79,12 +83,29 @@ def of_mock_with_opentracings_scopes() -> Any:
     return MockTracer(ContextVarsScopeManager())
 
 
-def of_bridge() -> Any:
-    from opentelemetry.sdk.trace import TracerProvider
-
+def of_bridge(*, rate: float = 1.0, is_exported: bool = False) -> Any:
     from tornado_opentracing.opentelemetry import create_tracer
 
-    return create_tracer(TracerProvider())
+    return create_tracer(_provider(rate=rate, is_exported=is_exported))
+
+
+def _provider(*, rate: float, is_exported: bool) -> Any:
+    """Samples by the trace's id; encodes each span as it is exported, and forgets it."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
+
+    class Encoding(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+            encode_spans(spans).SerializeToString()
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider(sampler=ALWAYS_ON if rate == 1.0 else ParentBased(TraceIdRatioBased(rate)))
+    if is_exported:
+        provider.add_span_processor(SimpleSpanProcessor(Encoding()))
+    return provider
 
 
 def of_shim() -> Any:
@@ -115,15 +136,23 @@ def _opentracing(tracer: Any) -> dict[str, Any]:
     }
 
 
-def opentelemetry(*, sdk: bool) -> Tracing:
+def opentelemetry_by_hand() -> Tracing:
+    from opentelemetry import trace
+
+    trace.set_tracer_provider(_provider(rate=1.0, is_exported=False))
+    return Tracing(opentelemetry_by_hand=trace.get_tracer("by hand"))
+
+
+def opentelemetry(*, sdk: bool, metrics: bool = True, rate: float = 1.0, is_exported: bool = False) -> Tracing:
+    # The names that are stable, which are this package's.
+    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
     from opentelemetry import trace
     from opentelemetry.instrumentation.tornado import TornadoInstrumentor
+    from opentelemetry.metrics import NoOpMeterProvider
 
     if sdk:
-        from opentelemetry.sdk.trace import TracerProvider
-
-        trace.set_tracer_provider(TracerProvider())
-    TornadoInstrumentor().instrument()
+        trace.set_tracer_provider(_provider(rate=rate, is_exported=is_exported))
+    TornadoInstrumentor().instrument(**({} if metrics else {"meter_provider": NoOpMeterProvider()}))
     return Tracing(child=functools.partial(trace.get_tracer("children").start_as_current_span, "child"))
 
 
@@ -178,6 +207,9 @@ OURS = "tornado_opentracing"
 OPENTELEMETRY = "OpenTelemetry's"
 SCOPES = "opentracing's scopes"
 
+#: What only requests are measured with.
+_ON_REQUESTS: Mapping[str, dict[str, Any]] = {"sampled at 1%": {"rate": 0.01}, "exported": {"is_exported": True}}
+
 CONTENDERS = {
     contender.name: contender
     for contender in [
@@ -186,6 +218,25 @@ CONTENDERS = {
         *(Contender(f"{OURS}, {name}", "ours", _partial(ours, make)) for name, make in _TRACERS.items()),
         Contender(SCOPES, "ours", _partial(by_hand, of_mock_with_opentracings_scopes), part="scope"),
         Contender(f"{OPENTELEMETRY}, SDK", "opentelemetry", _partial(opentelemetry, sdk=True)),
+        Contender(
+            f"{OPENTELEMETRY}, SDK, traces alone", "opentelemetry", _partial(opentelemetry, sdk=True, metrics=False)
+        ),
+        *(
+            contender
+            for what, how in _ON_REQUESTS.items()
+            for contender in (
+                Contender(
+                    f"{OURS}, {BRIDGE}, {what}", "ours", _partial(ours, _partial(of_bridge, **how)), part="request"
+                ),
+                Contender(
+                    f"{OPENTELEMETRY}, SDK, traces alone, {what}",
+                    "opentelemetry",
+                    _partial(opentelemetry, sdk=True, metrics=False, **how),
+                    part="request",
+                ),
+            )
+        ),
+        Contender(f"{BY_HAND}, {OPENTELEMETRY} API", "ours", opentelemetry_by_hand, part="request"),
         Contender(f"{OPENTELEMETRY}, API only", "opentelemetry", _partial(opentelemetry, sdk=False)),
         Contender("Datadog's", "datadog", _partial(datadog, enabled=True)),
         Contender("Datadog's, off", "datadog", _partial(datadog, enabled=False)),

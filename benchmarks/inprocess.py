@@ -103,11 +103,15 @@ def begin(application: Application, path: str, headers: HTTPHeaders, method: str
     return delegate, connection
 
 
-def requesting(application: Application, path: str, headers: HTTPHeaders) -> Action:
+def requesting(
+    application: Application, path: str, headers: HTTPHeaders, method: str = "GET", body: bytes = b""
+) -> Action:
     """An action that sends a request and waits for the end of the response."""
 
     async def request() -> None:
-        delegate, connection = begin(application, path, headers)
+        delegate, connection = begin(application, path, headers, method)
+        if body:
+            delegate.data_received(body)
         delegate.finish()
         await connection.finished
 

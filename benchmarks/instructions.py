@@ -22,11 +22,16 @@ def are_countable() -> bool:
     return shutil.which("valgrind") is not None
 
 
-def count(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
-    """Instructions per unit of each scenario that the command, a worker, runs."""
+def count(command: Sequence[str], environment: Mapping[str, str], *, is_of_jumps: bool = False) -> dict[str, float]:
+    """Instructions per unit of each scenario that the command, a worker, runs.
+
+    :param is_of_jumps: whether to count instead how many indirect jumps a simulated processor mispredicts.
+    """
     with tempfile.TemporaryDirectory() as directory:
         output = pathlib.Path(directory, "out")
         callgrind = ["valgrind", "--tool=callgrind", f"--dump-before={_MARK}", f"--callgrind-out-file={output}.%p"]
+        if is_of_jumps:
+            callgrind.append("--branch-sim=yes")
         run = subprocess.run(
             [*callgrind, *command],
             env={**environment, "PYTHONHASHSEED": "0"},
@@ -37,10 +42,13 @@ def count(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, f
         )
         rows = [line.split("\t") for line in run.stdout.splitlines()]
         # The first part ends where the scenario begins, the second where it ends.
-        return {name: _total(output.with_suffix(f".{process}.2")) / int(units) for name, units, process in rows}
+        return {
+            name: _total(output.with_suffix(f".{process}.2"), is_of_jumps) / int(units) for name, units, process in rows
+        }
 
 
-def _total(part: pathlib.Path) -> int:
-    match = re.search(r"^(?:totals|summary): (\d+)", part.read_text(), re.MULTILINE)
+def _total(part: pathlib.Path, is_of_jumps: bool) -> int:
+    # Of jumps: instructions, conditional ones, those mispredicted, indirect ones, those mispredicted.
+    match = re.search(r"^(?:totals|summary): ([\d ]+)", part.read_text(), re.MULTILINE)
     assert match is not None
-    return int(match[1])
+    return int(match[1].split()[4 if is_of_jumps else 0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inprocess import Action, InstantClient, Stream, begin, requesting
 from tornado.httpclient import HTTPRequest
 from tornado.httputil import HTTPHeaders
+from tornado.template import Template
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler
 
@@ -36,6 +38,22 @@ class Scenario:
 class Story(RequestHandler):
     async def get(self, number: str) -> None:
         self.write("hello")
+
+
+class Data(RequestHandler):
+    """Takes JSON, and answers with it."""
+
+    def post(self, number: str) -> None:
+        self.write({"number": number, "found": json.loads(self.request.body)})
+
+
+class Page(RequestHandler):
+    """Answers with a template."""
+
+    _page = Template("<ul>{% for each in found %}<li>{{ each }}</li>{% end %}</ul>")
+
+    def get(self, number: str) -> None:
+        self.write(self._page.generate(found=["a", number, "<b>"]))
 
 
 class Refuses(RequestHandler):
@@ -100,12 +118,59 @@ def application(tracing: Tracing, handler: type[RequestHandler], routes: int = 1
 
 def served_by(tracing: Tracing, routes: int = 1) -> Application:
     """An Application that answers ``/story/1``."""
-    handler = Story if tracing.by_hand is None else by_hand(tracing.by_hand)
+    handler: type[RequestHandler] = Story
+    if tracing.by_hand is not None:
+        handler = by_hand(tracing.by_hand)
+    elif tracing.opentelemetry_by_hand is not None:
+        handler = by_opentelemetrys_hand(tracing.opentelemetry_by_hand)
     return application(tracing, handler, routes)
 
 
-def a_request(count: int = 5, routes: int = 1) -> Callable[[Tracing], Action | None]:
-    return lambda tracing: requesting(served_by(tracing, routes), "/story/1", headers(count))
+def by_opentelemetrys_hand(tracer: Any) -> type[RequestHandler]:
+    """The least that traces a request with OpenTelemetry's API, by its conventions."""
+    from opentelemetry import propagate
+    from opentelemetry.trace import SpanKind
+
+    class Story(RequestHandler):
+        async def get(self, number: str) -> None:
+            request = self.request
+            with tracer.start_as_current_span(
+                "GET /story/{0}",
+                context=propagate.extract(request.headers),
+                kind=SpanKind.SERVER,
+                attributes={
+                    "http.request.method": request.method,
+                    "url.scheme": request.protocol,
+                    "url.path": request.path,
+                    "http.route": "/story/{0}",
+                    "server.address": request.host_name,
+                    "client.address": request.remote_ip,
+                    "user_agent.original": request.headers["User-Agent"],
+                    "network.protocol.version": "1.1",
+                },
+            ) as span:
+                self.write("hello")
+                span.set_attribute("http.response.status_code", self.get_status())
+
+    return Story
+
+
+def a_request(count: int = 5, routes: int = 1, **more: str) -> Callable[[Tracing], Action | None]:
+    return lambda tracing: requesting(served_by(tracing, routes), "/story/1", headers(count, **more))
+
+
+def a_request_of(
+    handler: type[RequestHandler], method: str = "GET", body: bytes = b""
+) -> Callable[[Tracing], Action | None]:
+    """A request to a handler that nobody traces by hand."""
+
+    def act(tracing: Tracing) -> Action | None:
+        if tracing.by_hand is not None:
+            return None
+        found = headers(6, **{"Content-Type": "application/json"})
+        return requesting(application(tracing, handler), "/story/1", found, method, body)
+
+    return act
 
 
 def a_failing_request(handler: type[RequestHandler]) -> Callable[[Tracing], Action | None]:
@@ -276,6 +341,9 @@ REQUEST, RAISES, FETCH, MESSAGE = "request", "handler raises", "fetch", "WebSock
 GROUPS: Mapping[str, Mapping[str, Scenario]] = {
     "a request": {
         REQUEST: Scenario(a_request()),
+        "request with traceparent": Scenario(a_request(6, Traceparent=f"00-{1:032x}-{2:016x}-01")),
+        "JSON body": Scenario(a_request_of(Data, "POST", b'{"a": [1, 2.5, "three"], "b": {"c": null}}')),
+        "template": Scenario(a_request_of(Page)),
         "HTTPError": Scenario(a_failing_request(Refuses)),
         RAISES: Scenario(a_failing_request(Raises)),
         "@trace": Scenario(a_decorated_request, options={"trace_all": False}),

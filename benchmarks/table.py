@@ -43,6 +43,12 @@ _SERVED = {"over sockets": [what(connections) for what in (rate, processor_time)
 _EACH = {"": SCENARIOS}
 _SECTIONS = {
     "instructions": Section("Instructions (and their ratio to bare Tornado's)", "{:,.0f}", True, GROUPS),
+    "mispredictions": Section(
+        "Indirect jumps mispredicted (and their ratio to bare Tornado's)", "{:,.0f}", True, GROUPS
+    ),
+    "ratio": Section(
+        "Time against bare Tornado's: median of ratios, interval of 95%", "{:.2f} [{:.2f}, {:.2f}]", False, _EACH
+    ),
     "time": Section(f"Microseconds: {_SPREAD}", "{:,.2f} ± {:,.2f}", True, GROUPS),
     "sockets": Section(f"Requests a second, microseconds: {_SPREAD}", "{:,.0f} ± {:,.0f}", True, _SERVED),
     "memory": Section("Bytes kept of each, objects of cyclic garbage of each", "{:.2f}, {:.0f}", False, _EACH),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inprocess import Action
 
 #: How many units, about, a measurement takes; a value of a time is of so many.
-_COUNTED, _TIMED, _KEPT, _RESIDENT = 100, 500, 5_000, 20_000
+_COUNTED, _TIMED, _KEPT, _RESIDENT, _BURST = 100, 500, 5_000, 20_000, 300
 #: Where memory is looked at.
 _KEEPING = (REQUEST, FETCH, MESSAGE)
 
@@ -61,6 +61,20 @@ async def measure_time(action: Action, units: int, tracing: Tracing) -> str:
         await repeat(action, times)
         values.append((time.perf_counter() - start) / (times * units) * 1e6)
     return "\t".join(map(str, values))
+
+
+async def measure_bursts(action: Action, units: int, _: Tracing) -> str:
+    """Seconds of a burst, for each line that is read, as soon as that is over."""
+    times = max(1, _BURST // units)
+    await repeat(action, times)
+    gc.collect()
+    gc.freeze()
+    print("ready", flush=True)
+    for _line in sys.stdin:
+        start = time.perf_counter()
+        await repeat(action, times)
+        print(time.perf_counter() - start, flush=True)
+    return ""
 
 
 async def measure_memory(action: Action, units: int, tracing: Tracing) -> str:
@@ -111,6 +125,7 @@ def resident_kib() -> float:
 MEASURES: dict[str, Callable[[Any, int, Tracing], Coroutine[Any, Any, str]]] = {
     "instructions": count,
     "time": measure_time,
+    "bursts": measure_bursts,
     "memory": measure_memory,
     "resident": measure_resident,
 }

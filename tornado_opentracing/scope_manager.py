@@ -71,6 +71,10 @@ class ContextVarsScopeManager(ScopeManager):
     def _own_top(self) -> Layer | None:
         return self._top.get()
 
+    def _kept(self) -> object:
+        """What is another object in the current context as soon as anything was made active there, and left so."""
+        return self._top.get()
+
     def _renewed(self, token: Any) -> object | None:
         top = self._top.get()
         try:
@@ -142,24 +146,34 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
 def clearing(manager: ScopeManager) -> Callable[[], None] | None:
     """Make nothing active in the current context for good, and return what does so again, in any context.
 
-    To do it again is cheaper than :func:`nothing_active`, but only a plain :class:`ContextVarsScopeManager` can: what
-    others keep in their variables is more than the active span. For them ``None`` is returned.
+    To do it again is cheaper than :func:`nothing_active`, for mostly there is nothing to be done. Only a
+    :class:`ContextVarsScopeManager` can tell; for others ``None`` is returned.
     """
     if not isinstance(manager, ContextVarsScopeManager):
         nothing_active(manager).__enter__()
         return None
-    Cut(manager).stay()
-    if type(manager) is not ContextVarsScopeManager:
-        return None
-    top = manager._top
-    cut = top.get()
+    kept: object = None
 
     def clear() -> None:
-        if top.get() is not cut:
+        nonlocal kept
+        if manager._kept() is not kept:
             Cut(manager).stay()
-            top.set(cut)
+            kept = manager._kept()
 
+    clear()
     return clear
+
+
+def begin_with(manager: ScopeManager, span: Span) -> None:
+    """Make a span active in the current context for good, and nothing beneath it."""
+    if isinstance(manager, ContextVarsScopeManager):
+        Cut(manager).stay()
+        scope = ContextVarsScope(manager, span, False)
+        # It is never closed; and by its token the context would lead to itself.
+        scope._token = None
+    else:
+        nothing_active(manager).__enter__()
+        manager.activate(span, False)
 
 
 class _Cuts:

@@ -91,7 +91,7 @@ def _begin(layer: Layer, args: Args, kwargs: Kwargs) -> Sending | None:
             return _begin_without_copy(config, request, kwargs.get("method", "GET"), args, kwargs)
     else:
         own = HTTPRequest(request)
-    state = start_fetch_span(config, own, own.url, own.method)
+    state = start_fetch_span(config, own, own.url, own.method, is_tornados=True)
     if state is None:
         return None
     if kwargs:
@@ -138,7 +138,7 @@ def _begin_request(
         url, method = getattr(request, "url", ""), getattr(request, "method", "")
         return _begin_without_copy(config, url, method, args, kwargs)
     before = private_request.shown(own.headers)
-    state = start_fetch_span(config, own, own.url, own.method)
+    state = start_fetch_span(config, own, own.url, own.method, is_tornados=is_tornados)
     if state is None:
         private_request.forget_injected(request)
         return None

@@ -9,6 +9,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from contextvars import Context, copy_context
 from typing import Any
 
 from opentracing import logs
@@ -18,8 +19,11 @@ from tornado.web import _HandlerDelegate as HandlerDelegate
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._hooks.patching import Layer, Patch
+from tornado_opentracing._scopes import within
 from tornado_opentracing._spans import lifecycle
 from tornado_opentracing._spans.request import RequestSpan, activate, deactivate, note, request_span, sent_status
+
+_CHUNKS = "_tornado_opentracing_chunks"
 
 
 class _running:  # noqa: N801 - a context manager, named for how it reads
@@ -75,6 +79,16 @@ def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callab
             state.finish_for(handler)
 
 
+def _make_active(state: RequestSpan) -> None:
+    """Have the request's span active in the current context, whatever a chunk has left active there."""
+    if within.known.get()[1] is not state:
+        within.known.set((state.config, state))
+    elif state.is_excluded or lifecycle.active_span(state.tracer) is state.span:
+        return
+    if not state.is_excluded:
+        lifecycle.begin_with(state.tracer, state.span)
+
+
 def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
     def data_received(self: HandlerDelegate, data: bytes) -> Any:
@@ -83,8 +97,20 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
             return original(self, data)
         if state.measurement is not None:
             state.measurement.received(len(data))
-        with _running(state, self.handler):
-            result = original(self, data)
+        # In a context of its own, for all chunks one: what is left active there, nobody else sees. It is kept at what
+        # the span does not lead to, and taken from there while it is entered.
+        context: Context | None = getattr(self, _CHUNKS, None)
+        if context is None:
+            context = copy_context()
+        self._tornado_opentracing_chunks = None  # type: ignore[attr-defined]
+        context.run(_make_active, state)
+        try:
+            result = context.run(original, self, data)
+        except BaseException as error:
+            note(state, self.handler, error, can_answer=False)
+            raise
+        finally:
+            self._tornado_opentracing_chunks = context  # type: ignore[attr-defined]
         if result is None or not inspect.isawaitable(result):
             return result
         return received(state, self.handler, result)

@@ -39,7 +39,8 @@ def _execute_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callabl
                 state.finish_for(self)
             raise
         finally:
-            state = getattr(request, SPAN, None)
+            if state is None:  # it may have got one since
+                state = getattr(request, SPAN, None)
             if state is not None and not state.finished:
                 state.executing = False
                 response.end_with(state, self)

@@ -26,9 +26,7 @@ from tornado_opentracing._spans import lifecycle, naming, routes
 from tornado_opentracing._spans.request import (
     SPAN,
     RequestSpan,
-    activate,
     active,
-    deactivate,
     start_request_span,
     started,
 )
@@ -52,13 +50,21 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             config = _config_behind(self) or config
         if (config.filters_requests or process.has_excluded) and excludes(config, request):
             return _untraced(config.untraced, getattr(request, SPAN, None), original, self)
-        state = _start(config, self, request) if config.options.trace_all else None
+        options = config.options
+        handler_class = self.handler_class
+        state = None
+        if options.trace_all:
+            name = handler_class.__name__ if options.operation_name is None else _name(config, self)
+            state = start_request_span(config, request, name, options.traced_attributes)
         if state is None:
             # Nearly always nothing else is known here that would count.
             if config is process.tracing and within.known.get()[0] is None:
                 return original(self)
             return _untraced(config, None, original, self)
-        opened = activate(state)
+        if config.looks_at_start or self.handler_kwargs:
+            _look_at_start(state, self, name)
+        token = within.known.set((config, state))
+        scope = lifecycle.activate(state.tracer, state.span)
         try:
             result = original(self)
         except BaseException as error:
@@ -67,8 +73,9 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             state.finish(None, None)
             raise
         finally:
-            deactivate(opened)
-        if self.handler_class._execute is EXECUTE.replacement:
+            lifecycle.close(scope)
+            within.known.reset(token)
+        if handler_class._execute is EXECUTE.replacement:
             response.watch_start(state, self.handler)
         else:
             response.watch_end(state, self.handler)
@@ -89,18 +96,14 @@ def _untraced(
         within.known.reset(token)
 
 
-def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServerRequest) -> RequestSpan | None:
-    """Start the span of a request, before there is a handler."""
-    options = config.options
-    handler_class = delegate.handler_class
-    if options.operation_name in (None, "handler"):
-        name = handler_class.__name__
-    else:
-        name = routes.operation_name(config, delegate.application, request, handler_class, None)
-    state = start_request_span(config, request, name, options.traced_attributes)
-    if state is None:
-        return None
-    if delegate.handler_kwargs and issubclass(handler_class, FallbackHandler):
+def _name(config: TracingConfig, delegate: HandlerDelegate) -> str:
+    return routes.operation_name(config, delegate.application, delegate.request, delegate.handler_class, None)
+
+
+def _look_at_start(state: RequestSpan, delegate: HandlerDelegate, name: str) -> None:
+    """Do at the start of a span what few ask for, before there is a handler."""
+    request, options = delegate.request, state.options
+    if delegate.handler_kwargs and issubclass(delegate.handler_class, FallbackHandler):
         state.provisional_name = naming.called(state.span, name)
     if options.inject_response_headers or options.traced_response_headers:
         response.watch_headers(state, request)
@@ -108,7 +111,6 @@ def _start(config: TracingConfig, delegate: HandlerDelegate, request: HTTPServer
         _name_when_made(state, delegate)
     elif options.start_span_cb is not None:
         _started(state, request)
-    return state
 
 
 def _started(state: RequestSpan, request: HTTPServerRequest) -> None:

@@ -48,7 +48,8 @@ class ContextVarsScope(Layer):
         if self._manager._top.get() is self and not self._waiting:
             below = self._below
             self._leave()
-            self._finish(None)
+            if self._to_finish:
+                self._finish(None)
             if self._waiting:  # since then, in another thread
                 self._release(highest_open(below))
         else:
@@ -70,7 +71,8 @@ class ContextVarsScope(Layer):
     def _leave(self) -> None:
         """Make active what was so before, this scope being on top."""
         self._state = LEFT
-        token, self._token = self._token, None
+        token = self._token
+        self._token = None
         try:
             self._manager._top.reset(token)
         except (ValueError, RuntimeError, TypeError):
@@ -81,9 +83,11 @@ class ContextVarsScope(Layer):
             self._release(highest_open(self._below))
             settle(self._manager)
             return
-        below, self._below = self._below, None
-        if below is not None and below._state:
-            settle(self._manager)
+        below = self._below
+        if below is not None:
+            self._below = None
+            if below._state:
+                settle(self._manager)
 
     def _close_among_others(self) -> None:
         is_top = settle(self._manager) is self

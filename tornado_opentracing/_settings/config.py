@@ -44,7 +44,15 @@ class TracingConfig:
         self.given = checked(given)
         self.options = Options(**self.given)
         _redaction.redact_also(self.options.redacted_query_params)
-        self.filters_requests = bool(self.options.excluded_paths or self.options.request_filter)
+        options = self.options
+        self.filters_requests = bool(options.excluded_paths or options.request_filter)
+        #: Whether there is more to be done at the start of a request's span than to start it.
+        self.looks_at_start = bool(
+            options.start_span_cb
+            or options.inject_response_headers
+            or options.traced_response_headers
+            or callable(options.operation_name)
+        )
 
     @property
     def tracer(self) -> Tracer:

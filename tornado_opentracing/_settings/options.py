@@ -68,10 +68,11 @@ class OptionValues(TypedDict, total=False):
 #: Tornado's own, of a fetch that got no response.
 _NO_RESPONSE = 599
 _STATUSES = range(100, 1000)
-_SERVER_ERRORS = frozenset(range(500, 1000))
+SERVER_ERRORS = frozenset(range(500, 1000))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+# With slots, for it has defaults: CPython takes its time to look for what may be on the class or on the instance.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """The options in force, with their defaults, as :func:`checked` returns them."""
 
@@ -97,8 +98,8 @@ class Options:
     accept_parent: AcceptParent = True
     client_filter: FetchFilter | None = None
     propagation_filter: FetchFilter | None = None
-    server_error_statuses: frozenset[int] = _SERVER_ERRORS
-    client_error_statuses: frozenset[int] = _SERVER_ERRORS
+    server_error_statuses: frozenset[int] = SERVER_ERRORS
+    client_error_statuses: frozenset[int] = SERVER_ERRORS
     blocked_after: float | None = None
 
 

@@ -15,9 +15,11 @@ from tornado_opentracing._guard import ask, call_back, report
 from tornado_opentracing._settings.config import process
 from tornado_opentracing._spans import lifecycle, propagation
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, client_tags, header_tags
+from tornado_opentracing._spans.terms import terms
 
 if TYPE_CHECKING:
     from tornado_opentracing._settings.config import TracingConfig
+    from tornado_opentracing._settings.measuring import Metrics
 
 REDIRECTS = "http.redirects"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -90,7 +92,7 @@ class FetchSpan(lifecycle.SpanLifecycle):
 
     def _is_failed_redirect(self, response: HTTPResponse) -> bool:
         """Whether one more redirect would have been followed, had it been allowed: to OpenTelemetry, an error."""
-        if self.own is None or not hasattr(type(self.tracer), "describe_fetch"):
+        if self.own is None or not terms[type(self.tracer)].describe_fetch:
             return False
         is_followed = self.redirects > 0 or (self.own.max_redirects == 0 and self.own.follow_redirects is not False)
         return is_followed and response.code in _REDIRECTS and "Location" in response.headers
@@ -109,8 +111,13 @@ class FetchSpan(lifecycle.SpanLifecycle):
         return found
 
 
-def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any) -> FetchSpan | None:
-    """Start the span of a request and inject it into the private copy; ``None`` if it is to have none."""
+def start_fetch_span(
+    config: TracingConfig, own: HTTPRequest | None, url: Any, method: Any, *, is_tornados: bool = False
+) -> FetchSpan | None:
+    """Start the span of a request and inject it into the private copy; ``None`` if it is to have none.
+
+    :param is_tornados: whether the copy goes to Tornado's own ``fetch``, which makes ``HTTPHeaders`` of its headers.
+    """
     options = config.options
     is_wanted = options.client_filter
     if is_wanted is not None and own is not None and not ask("client_filter", is_wanted, own, otherwise=True):
@@ -118,12 +125,12 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
     # Not always by way of the property: to call one is what costs.
     tracer = config.tracer if config.own_tracer is None else config.own_tracer
     # OpenTracing's own tracer keeps nothing, and puts nothing into headers.
-    is_kept = type(tracer) is not NoopTracer
+    own_terms = None if type(tracer) is NoopTracer else terms[type(tracer)]
     span_tags: Any = {}
-    if is_kept:
+    if own_terms is not None:
         try:
             # A tracer with terms of its own for HTTP describes the fetch itself; None leaves it untraced.
-            describe = getattr(type(tracer), "describe_fetch", None)
+            describe = own_terms.describe_fetch
             known = (own, url, method, options)
             span_tags = client_tags(*known) if describe is None else describe(tracer, *known)
         except Exception:
@@ -144,22 +151,32 @@ def start_fetch_span(config: TracingConfig, own: HTTPRequest | None, url: Any, m
         own.__dict__[FETCH] = state
         metrics = process.metrics
         if metrics is not None:
-            try:
-                state.measurement = metrics.fetch_started(own)
-            except Exception:
-                report("measuring")
+            _measure(metrics, state, own)
         try:
             if options.start_span_cb is not None:
                 call_back("start_span_cb", options.start_span_cb, state.span, own)
             may_know = options.propagation_filter
-            if is_kept and (may_know is None or ask("propagation_filter", may_know, own, otherwise=False)):
-                state.injected = propagation.inject(tracer, state.span, own.headers)
-            elif is_kept:
+            if own_terms is not None and (
+                may_know is None or ask("propagation_filter", may_know, own, otherwise=False)
+            ):
+                headers: Any = own.headers
+                if is_tornados and not headers:
+                    # To fill a plain dict, and to make HTTPHeaders of that, takes half the work.
+                    own.headers = headers = {}
+                state.injected = propagation.inject(tracer, state.span, headers, own_terms.inject_headers)
+            elif own_terms is not None:
                 propagation.withhold(tracer, state.span, own.headers)
         except BaseException:
             state.finish(None, None)
             raise
     return state
+
+
+def _measure(metrics: Metrics, state: FetchSpan, own: HTTPRequest) -> None:
+    try:
+        state.measurement = metrics.fetch_started(own)
+    except Exception:
+        report("measuring")
 
 
 def response_of(error: BaseException) -> Any:

@@ -211,6 +211,14 @@ def clearing(tracer: Tracer) -> Callable[[], None] | None:
         return None
 
 
+def begin_with(tracer: Tracer, span: Span) -> None:
+    """Make the span active in the current context for good, and nothing of the tracer's beneath it."""
+    try:
+        scope_manager.begin_with(tracer.scope_manager, span)
+    except Exception:
+        report("activating a span")
+
+
 def set_tags(span: Span, values: dict[str, Any]) -> None:
     """Set tags on a span that has started."""
     try:

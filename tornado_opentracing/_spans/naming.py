@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tornado_opentracing._guard import report
+from tornado_opentracing._spans.terms import terms
 
 if TYPE_CHECKING:
     from opentracing import Span, Tracer
@@ -25,7 +26,7 @@ def called(span: Span, name: str) -> str:
 
 def by_tracer(tracer: Tracer, options: Options, request: HTTPServerRequest) -> str | None:
     """What a tracer that has terms of its own for HTTP calls a request, where the application has not said so."""
-    name: Any = None if options.operation_name else getattr(type(tracer), "name_request", None)
+    name: Any = None if options.operation_name else terms[type(tracer)].name_request
     try:
         return None if name is None else name(tracer, request)
     except Exception:

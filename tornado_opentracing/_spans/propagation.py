@@ -19,30 +19,54 @@ if TYPE_CHECKING:
     from opentracing import Reference, Span, SpanContext, Tracer
     from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
+_HTTP_HEADERS = Format.HTTP_HEADERS
+
 #: A tag of a root that has its place in another trace, but is none of its spans.
 FOLLOWS_FROM = "follows_from"
 _LONGEST_FOLLOWS_FROM = 512
 
 
-def extract(tracer: Tracer, headers: HTTPHeaders) -> SpanContext | None:
+def extract(
+    tracer: Tracer, headers: HTTPHeaders, read: Callable[[HTTPHeaders], SpanContext | None] | None = None
+) -> SpanContext | None:
     """The span context that a request's headers carry, if they carry one.
 
     The carrier is a plain ``dict`` with lower-case keys, which every codec can read: some want a real ``dict``, some
     look up lower-case names, and Tornado's ``HTTPHeaders`` is neither.
+
+    :param read: what looks into Tornado's headers itself, where the tracer has such a thing.
     """
     try:
-        # A tracer that knows Tornado's headers looks into them itself.
-        read = getattr(type(tracer), "extract_headers", None)
         if read is not None:
-            return read(headers)  # type: ignore[no-any-return]
-        carrier = {name.lower(): ",".join(values) for name, values in headers._as_list.items()}
-        return tracer.extract(Format.HTTP_HEADERS, carrier)
+            return read(headers)
+        carrier: dict[str, str] = {}
+        for name, values in headers._as_list.items():
+            try:
+                lower = _in_lower_case[name]
+            except KeyError:
+                lower = _lower(name)
+            carrier[lower] = ",".join(values)
+        return tracer.extract(_HTTP_HEADERS, carrier)
     except SpanContextCorruptedException:
-        if not _raises_for_absence(tracer):
+        if type(tracer) not in _raising_for_absence and not _raises_for_absence(tracer):
             report("reading the trace headers of a request")
     except Exception:
         report("reading the trace headers of a request")
     return None
+
+
+#: Names of headers as they are written, which are the same in nearly all requests.
+_in_lower_case: dict[str, str] = {}
+_MOST_NAMES, _LONGEST_NAME = 1000, 100
+
+
+def _lower(name: str) -> str:
+    lower = name.lower()
+    if len(name) <= _LONGEST_NAME:
+        if len(_in_lower_case) >= _MOST_NAMES:
+            _in_lower_case.clear()
+        _in_lower_case[name] = lower
+    return lower
 
 
 #: Kinds of tracers whose codec calls headers corrupted that are merely not there, as ``MockTracer`` does.
@@ -50,15 +74,14 @@ _raising_for_absence: set[type] = set()
 
 
 def _raises_for_absence(tracer: Tracer) -> bool:
-    kind = type(tracer)
-    if kind not in _raising_for_absence:
-        try:
-            tracer.extract(Format.HTTP_HEADERS, {})
-        except SpanContextCorruptedException:
-            _raising_for_absence.add(kind)
-        except Exception:
-            return False
-    return kind in _raising_for_absence
+    try:
+        tracer.extract(_HTTP_HEADERS, {})
+    except SpanContextCorruptedException:
+        _raising_for_absence.add(type(tracer))
+        return True
+    except Exception:
+        return False
+    return False
 
 
 def accepts(accept_parent: bool | Callable[[HTTPServerRequest], object], request: HTTPServerRequest) -> bool:
@@ -83,7 +106,7 @@ def refuse(
             nothing: Any = type(context)
             return nothing(sys.modules["opentelemetry.trace"].INVALID_SPAN_CONTEXT), [follows_from(context)]
         carrier: dict[Any, Any] = {}
-        tracer.inject(context, Format.HTTP_HEADERS, carrier)
+        tracer.inject(context, _HTTP_HEADERS, carrier)
         ids = "; ".join(f"{name}={value}" for name, value in carrier.items() if not is_baggage(name))
         if ids:
             span_tags[FOLLOWS_FROM] = ids[:_LONGEST_FOLLOWS_FROM]
@@ -100,25 +123,26 @@ _is_header_value = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _MOST_INJECTED = 8192
 
 
-def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> dict[str, str]:
-    """Write the span's context into headers, in place of what they carried of any; return what was written."""
+def inject(tracer: Tracer, span: Span, headers: MutableMapping[str, str], write: Any = None) -> dict[str, str]:
+    """Write the span's context into headers, in place of what they carried of any; return what was written.
+
+    :param write: a tracer's own way to write what it knows to be valid, where there is nothing that it could replace.
+    """
     carrier: dict[Any, Any] = {}
     written: dict[str, str] = {}
     try:
-        # A tracer may write what it knows to be valid itself, where there is nothing that it could replace.
-        write: Any = None if headers else getattr(type(tracer), "inject_headers", None)
-        if write is not None:
+        if write is not None and not headers:
             written = write(tracer, span, headers)
             if written:
                 return written
-        tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
+        tracer.inject(span.context, _HTTP_HEADERS, carrier)
     except Exception:
         report("injecting a span")
         return written
     try:
         # Also where there is nothing to take out now: another time there may be, and the tracer not write it then.
         known = trace_headers.known.get(type(tracer))
-        if headers or known is None or not carrier.keys() <= known.names:
+        if headers or known is None or not known.names.issuperset(carrier):
             written_by(tracer, carrier).take_out_of(headers, carrier)
     except Exception:
         report("taking other trace headers out")
@@ -149,7 +173,7 @@ def withhold(tracer: Tracer, span: Span, headers: MutableMapping[str, str]) -> N
         return
     carrier: dict[Any, Any] = {}
     try:
-        tracer.inject(span.context, Format.HTTP_HEADERS, carrier)
+        tracer.inject(span.context, _HTTP_HEADERS, carrier)
     except Exception:
         report("injecting a span")
     try:

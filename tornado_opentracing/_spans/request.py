@@ -21,6 +21,7 @@ from tornado_opentracing._settings.config import process
 from tornado_opentracing._spans import lifecycle, naming, propagation, routes
 from tornado_opentracing._spans.keeping import keep
 from tornado_opentracing._spans.tags import RESPONSE_HEADER, header_tags, server_tags
+from tornado_opentracing._spans.terms import terms
 
 if TYPE_CHECKING:
     from opentracing import Scope
@@ -108,9 +109,10 @@ def start_request_span(
     parent = references = None
     # OpenTracing's own tracer, the default of global_tracer(), keeps nothing: there is no use in describing.
     if type(tracer) is not NoopTracer:
+        own_terms = terms[type(tracer)]
         try:
             # A tracer with terms of its own for HTTP describes the request itself; None leaves it untraced.
-            describe = getattr(type(tracer), "describe_request", None)
+            describe = own_terms.describe_request
             if describe is None:
                 span_tags = server_tags(request, options, attribute_names)
             else:
@@ -119,7 +121,7 @@ def start_request_span(
             report("describing a request")
         if span_tags is None:
             return None
-        parent = propagation.extract(tracer, request.headers)
+        parent = propagation.extract(tracer, request.headers, own_terms.extract_headers)
         accept = options.accept_parent
         if accept is not True and parent is not None and not propagation.accepts(accept, request):
             parent, references = propagation.refuse(tracer, parent, span_tags)
@@ -224,7 +226,7 @@ def sent_status(handler: RequestHandler) -> int | None:
     except AttributeError:
         start_line = None
     if start_line is not None:
-        return start_line.code  # type: ignore[no-any-return]
+        return start_line[1]  # type: ignore[no-any-return]  # its code: by the name it takes a call
     return handler.get_status() if handler._headers_written else None
 
 

@@ -31,21 +31,31 @@ _LONGEST_KEPT = 300
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
+_SERVER: dict[str, Any] = {
+    tags.COMPONENT: COMPONENT,
+    tags.SPAN_KIND: tags.SPAN_KIND_RPC_SERVER,
+    # Each request and fetch has its own; here they keep their place.
+    tags.HTTP_METHOD: None,
+    tags.HTTP_URL: None,
+}
+_CLIENT = {**_SERVER, tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT}
+
+
 def server_tags(request: HTTPServerRequest, options: Options, attribute_names: Iterable[str]) -> dict[str, Any]:
     """The tags of a server span."""
     method = request.method or ""
-    found = {
-        tags.COMPONENT: COMPONENT,
-        tags.SPAN_KIND: tags.SPAN_KIND_RPC_SERVER,
-        tags.HTTP_METHOD: method if len(method) < _LONGEST_KEPT else _redaction.clip(method),
-        tags.HTTP_URL: _redaction.redact_url(request.uri or "", options.redacted_query_params),
-    }
+    found = _SERVER.copy()
+    found[tags.HTTP_METHOD] = method if len(method) < _LONGEST_KEPT else _redaction.clip(method)
+    found[tags.HTTP_URL] = _redaction.redact_url(request.uri or "", options.redacted_query_params)
     ip = request.remote_ip
     if ip and ip != "0.0.0.0":  # noqa: S104 - which is what Tornado says of a Unix socket
         found[tags.PEER_HOST_IPV6 if ":" in ip else tags.PEER_HOST_IPV4] = ip
         # The port belongs to the address of the connection, which is a proxy's where xheaders put another in its place.
-        address = getattr(getattr(request.connection, "context", None), "address", None)
-        if isinstance(address, tuple) and address[0] == ip:
+        try:
+            address = request.connection.context.address  # type: ignore[union-attr]
+        except AttributeError:
+            address = None
+        if type(address) is tuple and address[0] == ip:
             found[tags.PEER_PORT] = address[1]
     route = routes.route_of(request)
     if route is not None:
@@ -84,15 +94,6 @@ def header_tags(prefix: str, headers: Mapping[str, str], names: Iterable[str], o
 def _header(name: str, values: list[str], options: Options) -> str:
     allowed, params = options.unredacted_headers, options.redacted_query_params
     return _redaction.clip(_redaction.redact_header(name, values, allowed, params))
-
-
-_CLIENT = {
-    tags.COMPONENT: COMPONENT,
-    tags.SPAN_KIND: tags.SPAN_KIND_RPC_CLIENT,
-    # Each fetch has its own; here they keep their place.
-    tags.HTTP_METHOD: None,
-    tags.HTTP_URL: None,
-}
 
 
 def _tags_for(url: str) -> dict[str, Any]:

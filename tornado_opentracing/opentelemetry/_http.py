@@ -12,7 +12,7 @@ from opentracing import tags
 
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
-from tornado_opentracing._settings.options import Options
+from tornado_opentracing._settings.options import SERVER_ERRORS, Options
 from tornado_opentracing._spans import routes, templates
 from tornado_opentracing._spans.tags import (
     REQUEST_HEADER,
@@ -158,7 +158,7 @@ class FetchDescription(Description):
         self._is_dup = is_dup
         given = options.client_error_statuses
         # The conventions', unless there are others in the settings.
-        self.error_statuses = CLIENT_ERRORS if given is Options.client_error_statuses else given
+        self.error_statuses = CLIENT_ERRORS if given is SERVER_ERRORS else given
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +154,7 @@ class Recorder:
         are_valid: bool,
         parent_context: Context,
         start_time: int | None,
+        links: Sequence[trace.Link] = (),
     ) -> RecordedSpan:
         """Start a span.
 
@@ -174,6 +175,8 @@ class Recorder:
         fields["_resource"] = self._tracer.resource
         fields["_lock"] = threading.Lock()
         fields["_start_time"] = time_ns() if start_time is None else start_time
+        for link in links:
+            span.add_link(link.context, link.attributes)
         span._span_processor.on_start(span, parent_context)
         return span
 
@@ -203,9 +206,10 @@ def agrees() -> bool:
         tracer: Any = provider.get_tracer("tornado_opentracing", "1", "schema")
         context = Context()
         attributes = {"a": 1, "b": "c", "d": ("e", "f")}
-        theirs = tracer.start_span("work", context, trace.SpanKind.SERVER, attributes, start_time=1)
+        links = [trace.Link(SpanContext(1, 2, False), {"j": 1})]
+        theirs = tracer.start_span("work", context, trace.SpanKind.SERVER, attributes, links, start_time=1)
         ours = Recorder(tracer).start(
-            "work", theirs.get_span_context(), None, trace.SpanKind.SERVER, dict(attributes), True, context, 1
+            "work", theirs.get_span_context(), None, trace.SpanKind.SERVER, dict(attributes), True, context, 1, links
         )
         told = []
         for span in (theirs, ours):

@@ -49,6 +49,9 @@ class ScopeManager(ContextVarsScopeManager):
         top: tuple[Layer | None, object] = _said(context.get_current(), _TOP, _NOTHING)
         return top[0]
 
+    def _kept(self) -> object:
+        return get_current()
+
     def _renewed(self, token: Any) -> Opened | None:
         current = get_current()
         try:

@@ -107,7 +107,7 @@ class Directly:
     ) -> trace.Span:
         """Start a span."""
         tracer = self._tracer
-        if links or (self._is_enabled is not None and not self._is_enabled()):
+        if self._is_enabled is not None and not self._is_enabled():
             return self._by_sdk.start(operation_name, described, context, parent, links, start_time)
         ids = tracer.id_generator
         if parent is None:
@@ -124,7 +124,7 @@ class Directly:
         if self._decide is not None:
             decision = self._decide(parent, trace_id)
         else:
-            result = self._ask(operation_name, described, context, trace_id)
+            result = self._ask(operation_name, described, context, trace_id, links)
             decision, state = result.decision, result.trace_state
         span_id = ids.generate_span_id()
         if decision is _DROP:
@@ -133,11 +133,14 @@ class Directly:
         # What a sampler adds is not known to be valid.
         attributes = described.attributes() if result is None else result.attributes
         name, kind = described.name(operation_name), described.kind
-        return self._recorder.start(name, itself, parent, kind, attributes, result is None, context, start_time)
+        is_valid = result is None
+        return self._recorder.start(name, itself, parent, kind, attributes, is_valid, context, start_time, links)
 
-    def _ask(self, operation_name: str, described: Described, context: Context, trace_id: int) -> SamplingResult:
+    def _ask(
+        self, operation_name: str, described: Described, context: Context, trace_id: int, links: Sequence[Link]
+    ) -> SamplingResult:
         name, attributes = described.name(operation_name), described.attributes()
-        return self._tracer.sampler.should_sample(context, trace_id, name, described.kind, attributes, ())
+        return self._tracer.sampler.should_sample(context, trace_id, name, described.kind, attributes, links)
 
 
 def _random_flag(ids: IdGenerator) -> int:
