@@ -15,14 +15,24 @@ _RESAMPLES = 2_000
 
 
 @contextlib.contextmanager
+def _on_one_processor() -> Generator[None]:
+    """Who is started within runs there, and so does who that one forks."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(all_of_them)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
+
+
+@contextlib.contextmanager
 def _bursting(command: Sequence[str]) -> Generator[subprocess.Popen[str]]:
-    """A worker that waits for a line before each burst."""
+    """A worker that waits for a line before each burst, and ends where there are no more."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
             yield process
         finally:
-            process.kill()
+            process.communicate()
 
 
 def _told(process: subprocess.Popen[str]) -> str:
@@ -44,7 +54,7 @@ def ratio(command: Sequence[str], against: Sequence[str], rounds: int = ROUNDS) 
 
     :return: ``None`` where one of them has no part in the scenario.
     """
-    with _bursting(command) as one, _bursting(against) as other:
+    with _on_one_processor(), _bursting(command) as one, _bursting(against) as other:
         if not (_told(one) and _told(other)):
             return None
         ratios = [_burst(one) / _burst(other) for _ in range(rounds)]
