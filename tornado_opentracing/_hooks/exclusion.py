@@ -53,7 +53,7 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
     if not config.filters_requests:
         return False
     options = config.options
-    asked = _Asked((options.excluded_paths, options.request_filter))
+    asked = (options.excluded_paths, options.request_filter)
     if getattr(request, _ASKED, None) == asked:
         return False
     is_wanted = True
@@ -67,7 +67,7 @@ def excludes(config: TracingConfig, request: HTTPServerRequest) -> bool:
         except Exception:
             report("request_filter")
     if is_wanted:
-        keep(request, _ASKED, asked)
+        keep(request, _ASKED, _Asked(asked))
     else:
         exclude(request, config)
     return not is_wanted
@@ -84,4 +84,7 @@ def exclude(request: HTTPServerRequest, config: TracingConfig) -> None:
     process.has_excluded = True
     if config.excluded is None:
         config.excluded = Excluded(config)
-    keep(request, SPAN, config.excluded)
+    try:
+        request._tornado_opentracing = config.excluded  # type: ignore[attr-defined]
+    except Exception:
+        keep(request, SPAN, config.excluded)
