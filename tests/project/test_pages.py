@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from support.pages import DOCS, PAGES, ROOT, blocks_of, run_page, text_of
 
-#: Programs that run a loop of their own, or set up the log: test_recipes.py runs them, each in a process.
-ALONE = {"README.md", "tutorial.md", "logs.md"}
+#: Programs that run a loop of their own, or set up the log: test_recipes.py runs them, each in a process. What belongs
+#: into applications, "nox -s applications" runs there.
+ALONE = {"README.md", "tutorial.md", "logs.md", "applications.md"}
 LINKING = {**PAGES, **{name: ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")}}
 REPOSITORY = re.findall(r'^Repository = "(.*)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)[0]
 

@@ -573,3 +573,14 @@ async def test_a_tracer_that_cannot_inject_is_logged_and_the_response_goes_out(
     assert response.body == b"hello" * 1000
     assert (await only_span(recorder)).status == 200
     assert len(reports) == 1
+
+
+async def test_the_subprotocols_of_a_websocket_which_may_hold_a_token_are_not_shown(
+    recorder: Recorder, servers: Servers
+) -> None:
+    """Bokeh's client sends its session's token so."""
+    init_tracing(recorder.tracer, trace_client=False, traced_request_headers=["Sec-WebSocket-Protocol"])
+    url = servers.start(Application([("/", RequestHandler)]))
+    await AsyncHTTPClient().fetch(url, headers={"Sec-WebSocket-Protocol": "bokeh, secret"}, raise_error=False)
+    span = await only_span(recorder)
+    assert span.tags["http.request.header.sec-websocket-protocol"] == "REDACTED"

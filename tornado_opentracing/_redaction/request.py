@@ -12,8 +12,9 @@ from tornado_opentracing._redaction.bounds import LONGEST_VALUE, redact_beginnin
 from tornado_opentracing._redaction.names import is_secret_name
 from tornado_opentracing._redaction.texts import REDACTED, redact_value
 
+# Bokeh's clients, and others that cannot set headers, send a token as a subprotocol of a WebSocket.
 _SECRET_HEADER = re.compile(
-    r"auth|cookie|token|secret|passw|passphrase|pwd|apikey|accesskey|masterkey|session|credential|signature|jwt|(?:^|[-_])keys?(?:$|[-_])",
+    r"auth|cookie|token|secret|passw|passphrase|pwd|apikey|accesskey|masterkey|session|credential|signature|jwt|(?:^|[-_])keys?(?:$|[-_])|websocket-protocol",
     re.IGNORECASE,
 )
 
