@@ -205,7 +205,7 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize(("python", "tornado"), [MATRIX[0], MATRIX[-1]], ids=[IDS[0], IDS[-1]])
+@nox.parametrize(("python", "tornado"), [MATRIX[0], ONCE], ids=[IDS[0], IDS[MATRIX.index(ONCE)]])
 def tornado_suite(session: nox.Session, tornado: str) -> None:
     """Run Tornado's own tests bare and traced, and compare; ``-- tornado.test.web_test`` runs a part of them."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".")
