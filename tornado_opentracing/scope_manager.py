@@ -164,16 +164,17 @@ def clearing(manager: ScopeManager) -> Callable[[], None] | None:
     return clear
 
 
-def begin_with(manager: ScopeManager, span: Span) -> None:
-    """Make a span active in the current context for good, and nothing beneath it."""
-    if isinstance(manager, ContextVarsScopeManager):
-        Cut(manager).stay()
-        scope = ContextVarsScope(manager, span, False)
-        # It is never closed; and by its token the context would lead to itself.
-        scope._token = None
-    else:
-        nothing_active(manager).__enter__()
-        manager.activate(span, False)
+def begin_with(manager: ScopeManager, span: Span) -> bool:
+    """Make a span active in the current context for good, and nothing beneath it; whether the manager is one of ours.
+
+    Scopes of others have to be closed.
+    """
+    if not isinstance(manager, ContextVarsScopeManager):
+        return False
+    Cut(manager).stay()
+    # By its token the context would lead to itself.
+    ContextVarsScope(manager, span, False)._token = None
+    return True
 
 
 class _Cuts:

@@ -79,14 +79,35 @@ def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callab
             state.finish_for(handler)
 
 
-def _make_active(state: RequestSpan) -> None:
-    """Have the request's span active in the current context, whatever a chunk has left active there."""
-    if within.known.get()[1] is not state:
+def _make_active(state: RequestSpan) -> bool:
+    """Have the request's span active in the current context, whatever a chunk has left active there, if that can be."""
+    is_new = within.known.get()[1] is not state
+    if is_new:
         within.known.set((state.config, state))
-    elif state.is_excluded or lifecycle.active_span(state.tracer) is state.span:
-        return
-    if not state.is_excluded:
-        lifecycle.begin_with(state.tracer, state.span)
+    if state.is_excluded or (not is_new and lifecycle.active_span(state.tracer) is state.span):
+        return True
+    return lifecycle.begin_with(state.tracer, state.span)
+
+
+def _receive(original: Callable[..., Any], delegate: HandlerDelegate, data: bytes, state: RequestSpan) -> Any:
+    """Hand a chunk over in a context of its own, for all chunks one: what is left active there, nobody else sees.
+
+    It is kept at what the span does not lead to, and taken from there while it is entered.
+    """
+    context: Context | None = getattr(delegate, _CHUNKS, None)
+    if context is None:
+        context = copy_context()
+    if not context.run(_make_active, state):
+        with _running(state, delegate.handler):
+            return original(delegate, data)
+    delegate._tornado_opentracing_chunks = None  # type: ignore[attr-defined]
+    try:
+        return context.run(original, delegate, data)
+    except BaseException as error:
+        note(state, delegate.handler, error, can_answer=False)
+        raise
+    finally:
+        delegate._tornado_opentracing_chunks = context  # type: ignore[attr-defined]
 
 
 def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
@@ -97,20 +118,7 @@ def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[
             return original(self, data)
         if state.measurement is not None:
             state.measurement.received(len(data))
-        # In a context of its own, for all chunks one: what is left active there, nobody else sees. It is kept at what
-        # the span does not lead to, and taken from there while it is entered.
-        context: Context | None = getattr(self, _CHUNKS, None)
-        if context is None:
-            context = copy_context()
-        self._tornado_opentracing_chunks = None  # type: ignore[attr-defined]
-        context.run(_make_active, state)
-        try:
-            result = context.run(original, self, data)
-        except BaseException as error:
-            note(state, self.handler, error, can_answer=False)
-            raise
-        finally:
-            self._tornado_opentracing_chunks = context  # type: ignore[attr-defined]
+        result = _receive(original, self, data, state)
         if result is None or not inspect.isawaitable(result):
             return result
         return received(state, self.handler, result)

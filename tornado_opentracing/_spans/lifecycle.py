@@ -211,12 +211,13 @@ def clearing(tracer: Tracer) -> Callable[[], None] | None:
         return None
 
 
-def begin_with(tracer: Tracer, span: Span) -> None:
-    """Make the span active in the current context for good, and nothing of the tracer's beneath it."""
+def begin_with(tracer: Tracer, span: Span) -> bool:
+    """Make the span active in the current context for good, if that can be; nothing of the tracer's is beneath it."""
     try:
-        scope_manager.begin_with(tracer.scope_manager, span)
+        return scope_manager.begin_with(tracer.scope_manager, span)
     except Exception:
         report("activating a span")
+        return False
 
 
 def set_tags(span: Span, values: dict[str, Any]) -> None:
