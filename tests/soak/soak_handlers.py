@@ -354,11 +354,12 @@ class Chat(WebSocketHandler):
 
     def prepare(self) -> None:
         span: Any = TornadoTracing.get_span(self)
-        self.me = span.context.span_id
+        self.me = span.context.trace_id
 
     def see(self, where: str) -> None:
         span: Any = LEDGER.active_span
-        is_right = span is not None and (span.operation_name, span.parent_id) == (f"Chat.{where}", self.me)
+        follows = None if span is None else span.tags.get("websocket.handshake.trace_id")
+        is_right = span is not None and (span.operation_name, follows) == (f"Chat.{where}", f"{self.me:x}")
         LEDGER.expect(is_right, f"{where} has a wrong span active")
 
     def open(self, number: str) -> None:

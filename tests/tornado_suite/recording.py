@@ -24,11 +24,11 @@ BAGGAGE = "x" * 100
 
 OPTIONS: dict[str, Any] = {
     "traced_attributes": [
-        *("method", "uri", "path", "query", "version", "headers", "remote_ip", "protocol", "host", "missing"),
+        *("method", "uri", "path", "query", "version", "headers", "remote_ip", "protocol", "host", "full_url"),
         *("arguments", "query_arguments", "body_arguments", "body", "files", "cookies"),
     ],
     "operation_name": "route",
-    "excluded_paths": ["/a path that no test asks for"],
+    "excluded_paths": ["/a-path-that-no-test-asks-for"],
     "traced_request_headers": ["Host", "User-Agent", "Accept-Encoding", "Cookie", "Authorization", "X-Missing"],
     "traced_response_headers": ["Content-Type", "Content-Length", "Location", "Set-Cookie", "Etag", "X-Missing"],
     "unredacted_headers": ["Cookie"],
