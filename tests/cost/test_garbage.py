@@ -73,10 +73,20 @@ async def left_behind(
             gc.enable()
 
 
+EVERYTHING: dict[str, Any] = {
+    "inject_response_headers": True,
+    "traced_response_headers": ["Content-Type"],
+    "operation_name": "route",
+    "start_span_cb": lambda span, request: None,
+    "finish_span_cb": lambda span, outcome: None,
+}
+
+
+@pytest.mark.parametrize("options", [{}, EVERYTHING], ids=["plain", "everything"])
 @pytest.mark.parametrize("path", ["/traced", "/decorated"])
 @pytest.mark.parametrize("handler", [Hello, Raising, NotFound, Coroutine, FinishedLater])
 async def test_a_request_leaves_no_more_to_the_garbage_collector_than_without_tracing(
-    handler: type[RequestHandler], path: str, servers: Servers
+    handler: type[RequestHandler], path: str, options: dict[str, Any], servers: Servers
 ) -> None:
     handlers: list[weakref.ref[RequestHandler]] = []
     tracer = ForgetfulTracer()
@@ -89,11 +99,11 @@ async def test_a_request_leaves_no_more_to_the_garbage_collector_than_without_tr
 
     get: Any = handler.get
     plain = type("Plain", (handler,), {"prepare": prepare, "log_exception": log_exception})
-    decorated = type("Decorated", (plain,), {"get": TornadoTracing(tracer).trace(get)})
+    decorated = type("Decorated", (plain,), {"get": TornadoTracing(tracer, **options).trace(get)})
     routes = [("/bare", plain), ("/traced", plain), ("/decorated", decorated)]
     async with connection(servers.start(Application(routes))) as opened:
         remove_tracing()
         bare = await left_behind(opened, "/bare", handlers)
-        init_tracing(tracer, trace_all=path == "/traced")
+        init_tracing(tracer, trace_all=path == "/traced", **options)
         assert await left_behind(opened, path, handlers) == bare
     assert tracer.finished == 4

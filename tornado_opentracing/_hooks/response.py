@@ -6,6 +6,7 @@ Most responses are finished by their handler, and need none of this.
 from __future__ import annotations
 
 import functools
+import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def _write_headers(connection: Any, original: Callable[..., Any], state: Request
     @functools.wraps(original)
     def write_headers(start_line: ResponseStartLine, headers: HTTPHeaders, *args: Any, **kwargs: Any) -> Any:
         is_last = start_line[1] >= 200 or start_line[1] == 101
-        if is_last and vars(connection).get("write_headers") is write_headers:
+        if is_last and vars(connection).get("write_headers") is mine():
             del connection.write_headers
         if not state.finished and state.options.inject_response_headers:
             propagation.inject_into_response(state.tracer, state.span, headers)
@@ -94,6 +95,8 @@ def _write_headers(connection: Any, original: Callable[..., Any], state: Request
             state.describe_response(headers)
         return result
 
+    # Weak, for a function that holds itself is garbage that only the collector finds.
+    mine = weakref.ref(write_headers)
     return write_headers
 
 
