@@ -21,6 +21,14 @@ print(sorted(set(globals()) - {"__cached__", "__annotations__"}))
 sys.exit(3)
 """
 FAILS = "def fail(): 1/0\nfail()\n"
+LOGS = """
+import logging, sys
+from tornado.options import parse_command_line
+logger = logging.getLogger("shop")
+logger.warning("by the last resort")
+{}
+logger.info("as set up")
+"""
 CALLED_OFF = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
 
 
@@ -36,6 +44,13 @@ def test_a_program_finds_what_it_finds_without(tmp_path: Path, how: str) -> None
 def test_a_program_that_fails_ends_as_it_does_without(tmp_path: Path, program: str, code: int) -> None:
     (tmp_path / "fails.py").write_text(program)
     assert run(tmp_path, *COMMAND, "fails.py", code=code) == run(tmp_path, "fails.py", code=code)
+
+
+@pytest.mark.parametrize("set_up", ["logging.basicConfig(level='INFO', format='%(message)s')", "parse_command_line()"])
+def test_a_program_logs_what_and_where_it_does_without(tmp_path: Path, set_up: str) -> None:
+    (tmp_path / "logs.py").write_text(LOGS.format(set_up))
+    _, log = run(tmp_path, *COMMAND, "logs.py")
+    assert [line.rpartition("] ")[2] for line in log.splitlines()] == ["by the last resort", "as set up"]
 
 
 async def test_it_is_traced_as_asked_and_the_viewer_answers_while_the_loop_is_blocked(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_record_that_cannot_be_shown_harms_nobody(showing: RecordingTracer, re
     record = logger.makeRecord("shop", logging.WARNING, __file__, 1, "%s", (Broken(),), None)
     with showing.start_active_span("work") as scope:
         assert showing._log_records is not None
-        showing._log_records.handle(record)
+        showing._log_records.emit(record)
     span: Any = scope.span
     assert [log.key_values["logger"] for log in span.logs] == [report.name for report in reports]  # that it failed
 
@@ -89,3 +89,33 @@ def test_without_being_asked_none_is_shown(tracer: RecordingTracer) -> None:
         logger.warning("unseen")
     span: Any = scope.span
     assert (span.logs, logging.getLogger().handlers) == ([], before)
+
+
+def test_whether_a_record_reaches_the_root_logger_decides_and_no_handler_of_it(showing: RecordingTracer) -> None:
+    root, apart = logging.getLogger(), logging.getLogger("apart.below")
+    logging.getLogger("apart").propagate = False
+    before = root.handlers[:]
+    try:
+        root.handlers[:] = []  # as dictConfig does
+        with showing.start_active_span("work") as scope:
+            logger.warning("shown")
+            apart.warning("unseen")
+            root.warning("of the root")
+    finally:
+        root.handlers[:] = before
+        logging.getLogger("apart").propagate = True
+    assert messages(scope.span) == ["shown", "of the root"]
+
+
+def test_what_is_closed_shows_none_and_leaves_loggers_as_they_were() -> None:
+    before = logging.Logger.callHandlers
+    first, second = RecordingTracer(log_records=True), RecordingTracer(log_records=True)
+    first.close()
+    with first.start_active_span("work") as unseen:
+        logger.warning("to none")
+    with second.start_active_span("work") as scope:
+        logger.warning("once")
+    second.close()
+    second.close()
+    assert (messages(unseen.span), messages(scope.span)) == ([], ["once"])
+    assert logging.Logger.callHandlers is before

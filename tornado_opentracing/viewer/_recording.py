@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import re
@@ -78,7 +77,7 @@ class RecordingTracer(MockTracer):
         self._log_records: LogRecords | None = None
         if log_records:
             self._log_records = LogRecords(self.scope_manager)
-            logging.getLogger().addHandler(self._log_records)
+            self._log_records.start()
         for format_ in (Format.TEXT_MAP, Format.HTTP_HEADERS):
             self.register_propagator(format_, W3CPropagator())  # type: ignore[arg-type]  # it has what it takes
 
@@ -187,7 +186,7 @@ class RecordingTracer(MockTracer):
     def close(self) -> None:
         """Send what there is to the store that it exports to, and no more from then on; show no more log records."""
         if self._log_records is not None:
-            logging.getLogger().removeHandler(self._log_records)
+            self._log_records.stop()
         self._stop_exporting()
 
     def _stop_exporting(self) -> None:
