@@ -266,7 +266,9 @@ def lint(session: nox.Session) -> None:
         session.log("The viewer's scripts are not checked: there is no npx here.")
         return
     typescript, linter = SCRIPT_TOOLS
-    session.run("npx", "--yes", f"--package={typescript}", "tsc", "--project=tests/viewer/tsconfig.json", external=True)
+    session.run(
+        "npx", "--yes", f"--package={typescript}", "tsc", "--project", "tests/viewer/tsconfig.json", external=True
+    )
     session.run("npx", "--yes", linter, "--deny-warnings", "tornado_opentracing/viewer/static", external=True)
 
 

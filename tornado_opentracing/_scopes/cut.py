@@ -51,4 +51,5 @@ class Cut(ContextVarsScope):
 
     def _be_gone(self) -> None:
         """Count on for who inherited it, though it was left elsewhere: what was started within has no parent."""
+        self._state = LEFT
         self._manager._leave_behind(self._token)

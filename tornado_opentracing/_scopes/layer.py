@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from opentracing import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from opentracing import Span
 
 #: The states of a layer: open; closed in the context that opened it; closed elsewhere while others were open above it
@@ -101,8 +99,9 @@ class Layer(Scope):
 
     def _be_gone(self) -> None:
         """Count for nobody, having been closed elsewhere."""
-        self._state = GONE
+        # In this order: who closes it here at the same time, and so has it left, may not have that with no token.
         token, self._token = self._token, None
+        self._state = GONE
         below = self._below
         while below is not None and below._state == GONE:
             below = below._below
@@ -122,33 +121,51 @@ class Layer(Scope):
         return stand_in
 
 
-def counting(layer: Layer | None) -> Layer | None:
-    """The highest layer, from this one down, that counts in the current context."""
-    while layer is not None and layer._state and (layer._state == GONE or layer._is_here()):
-        layer = layer._below
+def counting(layer: Layer | None, passed: list[Layer] | None = None) -> Layer | None:
+    """The highest layer, from this one down, that counts in the current context.
+
+    :param passed: takes those above it.
+    """
+    above = None
+    while layer is not None and layer._state:
+        below = layer._below
+        if layer._state == GONE or layer._is_here():
+            if passed is not None:
+                passed.append(layer)
+            above, layer = layer, below
+        elif above is not None and above._below is not layer:
+            layer = above._below  # another thread has just taken it off
+        else:
+            break
     return layer
 
 
 def passing(layer: Layer | None) -> Layer | None:
     """The same, where the current context will not come back to those above: take them off its stack."""
-    passed = []
-    while layer is not None and layer._state and (layer._state == GONE or layer._is_here()):
-        passed.append(layer)
-        layer = layer._below
+    passed: list[Layer] = []
+    layer = counting(layer, passed)
     unlink(passed, layer)
     return layer
 
 
-def unlink(layers: Iterable[Layer], below: Layer | None) -> None:
+def unlink(layers: list[Layer], below: Layer | None) -> None:
     """Let go of what layers kept for the context that opened them and has them on its stack no more.
 
     :param below: what this context sees now; and so does who still has one of the layers that count for nobody.
     """
+    left = [layer for layer in layers if layer._state == LEFT]
     for layer in layers:
+        if layer._state != LEFT:
+            layer._token = None
+            # What counts here because it was inherited may count nowhere else, and be let go of there at this moment.
+            if below is None or below._state != LEFT:
+                layer._below = below
+    # Only then: who looks at one of these just now is to find that it is on the stack no more.
+    for layer in left:
         layer._token = None
         # Who inherited one that was left needs it, but nothing below it: a chain of tasks or callbacks would otherwise
         # keep every span there ever was.
-        layer._below = None if layer._state == LEFT else below
+        layer._below = None
 
 
 def settle(manager: Stack) -> Layer | None:

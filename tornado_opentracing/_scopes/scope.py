@@ -70,13 +70,15 @@ class ContextVarsScope(Layer):
 
     def _leave(self) -> None:
         """Make active what was so before, this scope being on top."""
-        self._state = LEFT
+        # In this order: left, and with a token, is only what its own context has left.
         token = self._token
         self._token = None
+        self._state = LEFT
         try:
             self._manager._top.reset(token)
         except (ValueError, RuntimeError, TypeError):
             # It was inherited here; or (no token) another thread is closing it, too.
+            self._state = GONE
             self._token = token
             self._be_gone()
             self._finish(None)
@@ -100,9 +102,10 @@ class ContextVarsScope(Layer):
 
     def _wait(self) -> bool:
         """Wait for the scopes above this one; whether there are any, in the current context."""
-        self._state = LEFT
         manager = self._manager
         is_here = self._is_here()
+        # At once, for another thread may look at it: what is left is so in its own context alone.
+        self._state = LEFT if is_here else WAITING
         above = cast("ContextVarsScope | None", highest_open(manager._own_top()))
         if above is not None and not self._is_below(above, is_here):
             above = None
@@ -114,7 +117,6 @@ class ContextVarsScope(Layer):
         elif above is None:
             self._be_gone()
         else:
-            self._state = WAITING
             manager._leave_behind(self._token)
         if above is not None:
             above._keep_waiting([(-self._depth, time.time(), id(self), self)])
@@ -180,8 +182,8 @@ class ContextVarsScope(Layer):
         while below is not None and (below._state == GONE or below in released):
             passed.append(below)
             below = below._below
-        unlink(passed, below)
         self._below = below
+        unlink(passed, below)
 
     def _finish(self, finish_time: float | None) -> None:
         """Finish the span if that is this scope's to do; at a time, in seconds since the epoch, or now."""
