@@ -153,3 +153,18 @@ def test_otlp_without_its_extra_is_said_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("")
     _, log = run(tmp_path, *COMMAND, "--otlp", "--no-viewer", "shop.py", code=2)
     assert "pip install 'tornado-opentracing[opentelemetry]'" in log
+
+
+@pytest.mark.parametrize(
+    "command", [[*COMMAND, "{}", "shop.py"], ["-m", "tornado_opentracing.viewer", "--port", "0", "{}"]]
+)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("--db=not/there.db", "argument --db: unable to open"),
+        ("--host=192.0.2.1", "cannot listen on 192.0.2.1, port 0:"),
+    ],
+)
+def test_where_the_viewer_cannot_be_is_said(tmp_path: Path, command: list[str], wrong: str, said: str) -> None:
+    _, log = run(tmp_path, *(part.format(wrong) for part in command), code=2)
+    assert said in log

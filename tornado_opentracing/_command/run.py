@@ -36,7 +36,9 @@ def main() -> None:
         store = _open_viewer(found) if found.viewer else None
         tracer = _otlp_tracer(found, store) if store is None or found.otlp else store.tracer
         init_tracing(tracer, **options)
-    except (ImportError, OSError, TypeError, ValueError, sqlite3.Error, zlib.error) as error:
+    except (sqlite3.Error, zlib.error) as error:
+        arguments.parser().error(f"argument --db: {error}")
+    except (ImportError, OSError, TypeError, ValueError) as error:
         arguments.parser().error(str(error))
     if not opentracing.is_global_tracer_registered():
         opentracing.set_global_tracer(tracer)
