@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -116,12 +116,55 @@ def test_every_option_has_its_name_on_the_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [[], ["-m"], ["--port", "x", "app.py"], ["--nothing", "app.py"], ["--server-error-statuses", "all", "app.py"]],
+    ("wrong", "said"),
+    [
+        ("", "which program?"),
+        ("-m", "argument -m: expected one argument"),
+        ("--port x app.py", "argument --port: 'x' is no number from 0 to 65535"),
+        ("--port 65536 app.py", "argument --port: '65536' is no number from 0 to 65535"),
+        ("--nothing app.py", "unrecognized arguments: --nothing"),
+        ("--server-error-statuses 500,5xx app.py", "argument --server-error-statuses: '5xx' is neither a status nor"),
+        ("--blocked-after soon app.py", "argument --blocked-after: 'soon' is no number of seconds"),
+        ("--no-viewer app.py", "argument --no-viewer: without --otlp"),
+    ],
 )
-def test_what_is_wrong_on_the_command_line_is_said(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_on_the_command_line_is_said(wrong: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
-        arguments.parse(wrong)
+        arguments.parse(wrong.split())
     assert raised.value.code == 2
-    assert "error" in capsys.readouterr().err
-    assert isinstance(arguments.parser(), argparse.ArgumentParser)
+    assert f"error: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("--operation-name rout", "argument --operation-name: 'rout' is neither handler nor route"),
+        ("--start-span-cb nowhere.tag", "argument --start-span-cb: 'nowhere.tag' cannot be imported: No module"),
+        ("--client-filter json.nothing", "argument --client-filter: 'json.nothing' cannot be imported"),
+    ],
+)
+def test_a_callable_that_is_not_there_is_said_with_its_option(wrong: str, said: str) -> None:
+    with pytest.raises(ImportError, match=re.escape(said)):
+        arguments.options_of(arguments.parse([*wrong.split(), "app.py"]))
+
+
+def test_otlp_without_its_extra_is_said_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "opentelemetry.py").write_text("raise ModuleNotFoundError('none', name='opentelemetry')\n")
+    (tmp_path / "shop.py").write_text("")
+    _, log = run(tmp_path, *COMMAND, "--otlp", "--no-viewer", "shop.py", code=2)
+    assert "pip install 'tornado-opentracing[opentelemetry]'" in log
+
+
+@pytest.mark.parametrize(
+    "command", [[*COMMAND, "{}", "shop.py"], ["-m", "tornado_opentracing.viewer", "--port", "0", "{}"]]
+)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("--db=not/there.db", "argument --db: unable to open"),
+        ("--host=192.0.2.1", "cannot listen on 192.0.2.1, port 0:"),
+    ],
+)
+def test_where_the_viewer_cannot_be_is_said(tmp_path: Path, command: list[str], wrong: str, said: str) -> None:
+    _, log = run(tmp_path, *(part.format(wrong) for part in command), code=2)
+    assert said in log

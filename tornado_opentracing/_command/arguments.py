@@ -96,13 +96,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         found.own = own[:-2] if own[-2:-1] == ["-m"] else own[:-1]
     if found.module is None and not rest:
         made.error("which program? give its file, or -m and its module")
+    if not found.viewer and not found.otlp:
+        made.error("argument --no-viewer: without --otlp, the traces would be nowhere")
     return found
 
 
 def options_of(found: argparse.Namespace) -> dict[str, Any]:
     """The options of ``init_tracing``; callables are imported, and so where the program's modules are found.
 
-    :raises ImportError: for a callable that is not there.
+    :raises ImportError: for a callable that is not there; names the option.
     """
     named = (
         "blocked_after",
@@ -119,7 +121,7 @@ def options_of(found: argparse.Namespace) -> dict[str, Any]:
         options["trace_websocket_messages"] = _MESSAGES[found.trace_websocket_messages]
     for name in (*_CALLABLES, "operation_name"):
         if name in options and options[name] not in ("handler", "route"):
-            options[name] = import_object(options[name])
+            options[name] = _imported(name, options[name])
     return options
 
 
@@ -144,6 +146,14 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _imported(name: str, dotted: str) -> Any:
+    try:
+        return import_object(dotted)
+    except (ImportError, ValueError) as error:
+        what = "is neither handler nor route, and cannot" if name == "operation_name" else "cannot"
+        raise ImportError(f"argument {_flag(name)}: {dotted!r} {what} be imported: {error}") from error
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -152,16 +162,22 @@ def _statuses(text: str) -> list[int]:
     found: list[int] = []
     for part in _names(text):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
+        try:
+            found += range(int(first), int(last or first) + 1)
+        except ValueError:
+            message = f"{part!r} is neither a status nor a range of them, such as 500-599"
+            raise argparse.ArgumentTypeError(message) from None
     return found
 
 
 def _seconds(text: str) -> float | None:
-    return float(text) or None
+    try:
+        return float(text) or None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 2**16:
-        raise ValueError(text)
-    return port
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 65535")
+    return int(text)

@@ -33,10 +33,12 @@ def main() -> None:
     program.prepare(found.module, found.program, original)
     try:
         options = arguments.options_of(found)
-        store = _open_viewer(found) if found.viewer or not found.otlp else None
+        store = _open_viewer(found) if found.viewer else None
         tracer = _otlp_tracer(found, store) if store is None or found.otlp else store.tracer
         init_tracing(tracer, **options)
-    except (ImportError, OSError, TypeError, ValueError, sqlite3.Error, zlib.error) as error:
+    except (sqlite3.Error, zlib.error) as error:
+        arguments.parser().error(f"argument --db: {error}")
+    except (ImportError, OSError, TypeError, ValueError) as error:
         arguments.parser().error(str(error))
     if not opentracing.is_global_tracer_registered():
         opentracing.set_global_tracer(tracer)
@@ -61,16 +63,17 @@ def _open_viewer(found: argparse.Namespace) -> OneStore:
 
 def _otlp_tracer(found: argparse.Namespace, store: OneStore | None) -> Tracer:
     """What ``create_tracer()`` makes; its spans go to the viewer, too, if that is open."""
-    # Needs what may not be installed.
+    # Needs what may not be installed, and says so.
+    from tornado_opentracing.opentelemetry import create_tracer  # noqa: PLC0415
+
+    os.environ.setdefault("OTEL_SERVICE_NAME", service_of(found))
+    tracer = create_tracer()
+
     from opentelemetry import trace  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    from tornado_opentracing.opentelemetry import create_tracer  # noqa: PLC0415
-
-    os.environ.setdefault("OTEL_SERVICE_NAME", service_of(found))
-    tracer = create_tracer()
     provider = trace.get_tracer_provider()
     if store is not None and isinstance(provider, TracerProvider):
         exporter = OTLPSpanExporter(store.receiver)

@@ -36,7 +36,9 @@ def main() -> None:
                 opened.callback(Database(tracer._store, found.db).close)
             hosts = [name for name in found.hosts.split(",") if name]
             viewer = ViewerThread(tracer, found.port, found.host, hosts, any_port=False)
-        except (OSError, ValueError, sqlite3.Error, zlib.error) as error:
+        except (sqlite3.Error, zlib.error) as error:
+            parser.error(f"argument --db: {error}")
+        except (OSError, ValueError) as error:
             parser.error(str(error))
         opened.callback(viewer.stop)
         sys.stderr.write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
+from socket import socket
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -40,11 +41,9 @@ class ViewerThread:
         self, tracer: RecordingTracer, port: int, host: str, hosts: Iterable[str] = (), *, any_port: bool = True
     ) -> None:
         try:
-            self._sockets = bind_sockets(port, host)
-        except OSError:
-            if not any_port:
-                raise
-            self._sockets = bind_sockets(0, host)
+            self._sockets = _listening(port, host, any_port)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {host}, port {port}: {error.strerror}") from error
         #: The port on which it listens.
         self.port: int = self._sockets[0].getsockname()[1]
         is_local = host in {"127.0.0.1", "::1", "localhost"}
@@ -106,6 +105,15 @@ class ViewerThread:
         """Close this process's copies of the sockets, which are the parent's."""
         # The loop's selector is the parent's too: what this process took out of it would be out of it there.
         self._loop._closed = True  # type: ignore[attr-defined]
-        for socket in self._sockets:
-            socket.close()
+        for listening in self._sockets:
+            listening.close()
         _forks.forget(self)
+
+
+def _listening(port: int, host: str, any_port: bool) -> list[socket]:
+    try:
+        return bind_sockets(port, host)
+    except OSError:
+        if not any_port:
+            raise
+        return bind_sockets(0, host)
