@@ -34,25 +34,18 @@ IDS = [f"python{python}-tornado{tornado}" for python, tornado in MATRIX]
 ONCE_ONLY = [
     "command",
     "opentelemetry/test_collector.py",
+    "opentelemetry/test_ending.py",
+    "opentelemetry/test_provider.py",
     "opentelemetry/test_zero_code.py",
+    "project/test_examples.py",
     "project/test_typing.py",
     "viewer/in_browser",
 ]
 ONCE = ("3.13", TORNADOS["3.13"][-1])
 
-#: What takes its time and depends on Python, or on OpenTelemetry, but not on Tornado: tested on each Python with the
-#: newest Tornado, and with the lowest version of everything.
-NOT_OF_TORNADO = [
-    "cost",
-    "harm/test_threads.py",
-    "opentelemetry/test_ending.py",
-    "opentelemetry/test_provider.py",
-    "project",
-    "random_programs",
-    "scopes/test_memory.py",
-    "scopes/test_model.py",
-    "scopes/test_untidy.py",
-]
+#: What depends on the version of Tornado, and is all that is run on those but the newest: each Python is tested whole
+#: with that, or with the lowest version of everything.
+OF_TORNADO = ["background", "client", "harm/test_failing_tracer.py", "hooks", "server", "spans", "websocket"]
 
 #: What checks the types and the style of the viewer's scripts.
 SCRIPT_TOOLS = ["typescript@7.0.2", "oxlint@1.94.0"]
@@ -127,12 +120,12 @@ MUTATED = {
 def tests(session: nox.Session, tornado: str) -> None:
     """Run the tests against the built wheel."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "test"), f"tornado=={tornado}", ".[opentelemetry]")
-    left_out = [] if (session.python, tornado) == ONCE else ONCE_ONLY
-    if tornado != TORNADOS[str(session.python)][-1]:
-        left_out = [*left_out, *NOT_OF_TORNADO]
+    if tornado == ONCE[1]:
+        chosen = [] if session.python == ONCE[0] else [f"--ignore=tests/{path}" for path in ONCE_ONLY]
+    else:
+        chosen = [f"tests/{path}" for path in OF_TORNADO]
     # The command and not "python -m pytest", which would put the source tree before the wheel.
-    ignored = [f"--ignore=tests/{path}" for path in left_out]
-    session.run("pytest", "--numprocesses=auto", *ignored, *session.posargs)
+    session.run("pytest", "--numprocesses=auto", *chosen, *session.posargs)
 
 
 @nox.session(python="3.10")
