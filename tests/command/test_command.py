@@ -163,6 +163,7 @@ def test_otlp_without_its_extra_is_said_with_the_remedy(tmp_path: Path) -> None:
     [
         ("--db=not/there.db", "argument --db: unable to open"),
         ("--host=192.0.2.1", "cannot listen on 192.0.2.1, port 0:"),
+        ("--port=99999", "argument --port: '99999' is no number from 0 to 65535"),
     ],
 )
 def test_where_the_viewer_cannot_be_is_said(tmp_path: Path, command: list[str], wrong: str, said: str) -> None:

@@ -16,11 +16,17 @@ from tornado_opentracing.viewer._recording import RecordingTracer
 from tornado_opentracing.viewer._thread import ViewerThread
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 65535")
+    return int(text)
+
+
 def main() -> None:
     """Serve traces until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m tornado_opentracing.viewer", description=__doc__)
     parser.add_argument("--db", help="the file in which traces are kept; without one they are in memory")
-    parser.add_argument("--port", type=int, default=8765, help="where to listen (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8765, help="where to listen (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="on which address (default: %(default)s)")
     parser.add_argument("--hosts", default="", metavar="NAME,...", help="by which names it may be asked for, too")
     parser.add_argument("--max-bytes", type=int, default=64 * 1024 * 1024, help="of traces that are kept")
