@@ -67,7 +67,7 @@ class Guarantees:
 
     @classmethod
     def orders(cls) -> list[str]:
-        removals = [REMOVED, *REMOVALS] if cls.peer.can_be_removed else []
+        removals = [REMOVED, *REMOVALS] if cls.peer.can_be_removed() else []
         return [*ORDERS, *removals]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -105,7 +105,7 @@ class Guarantees:
         """What comes of the same steps but ours."""
         if measurement["peer"]:
             return runs[ALONE][0]
-        return runs[REMOVED if self.peer.can_be_removed else BARE][0]
+        return runs[REMOVED if self.peer.can_be_removed() else BARE][0]
 
     def test_alone_it_breaks_nothing_and_records(self, runs: Runs) -> None:
         """What it is to be like beside us."""

@@ -21,8 +21,6 @@ class Peer(abc.ABC):
 
     #: The header with which the caller's trace goes on in this one's.
     headers: ClassVar[Mapping[str, str]]
-    #: Whether it has a way to be removed again.
-    can_be_removed: ClassVar[bool] = False
     #: Whether that works where somebody else's wrapper lies on top of its own.
     can_be_removed_beneath: ClassVar[bool] = False
     #: The situations in which it loses, alone, something that it records beside us.
@@ -35,9 +33,13 @@ class Peer(abc.ABC):
     def equip(self, application: Application) -> None:  # noqa: B027 - most need nothing
         """Do to an Application what it needs to be traced."""
 
-    def switch_off(self) -> None:
+    def switch_off(self) -> None:  # noqa: B027 - most have no way
         """Give Tornado its own functions back."""
-        raise NotImplementedError
+
+    @classmethod
+    def can_be_removed(cls) -> bool:
+        """Whether it has a way to be removed again."""
+        return cls.switch_off is not Peer.switch_off
 
     @abc.abstractmethod
     def take_records(self) -> list[Record]:

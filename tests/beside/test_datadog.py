@@ -17,7 +17,6 @@ class Datadog(Peer):
         "x-datadog-parent-id": str(SPAN_ID),
         "x-datadog-sampling-priority": "1",
     }
-    can_be_removed = True
 
     def switch_on(self) -> None:
         for name in ("DD_INSTRUMENTATION_TELEMETRY_ENABLED", "DD_REMOTE_CONFIGURATION_ENABLED"):

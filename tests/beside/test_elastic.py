@@ -15,7 +15,6 @@ class Elastic(Peer):
     """It puts back what it found, which takes off whatever lies on top."""
 
     headers: ClassVar = {"traceparent": f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-01"}
-    can_be_removed = True
     can_be_removed_beneath = True
 
     def switch_on(self) -> None:

@@ -15,7 +15,6 @@ class OpenTelemetry(Peer):
     """It takes off its own wrappers where they are on top, and leaves them where they are not."""
 
     headers: ClassVar = {"traceparent": f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-01"}
-    can_be_removed = True
 
     def switch_on(self) -> None:
         from opentelemetry.instrumentation.tornado import TornadoInstrumentor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,9 +37,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 class Description(Mapping[str, Any]):
     """The tags of a request or a fetch, as OpenTracing has them, and what is told to OpenTelemetry in their place."""
 
-    @functools.cached_property
+    @property
+    @abc.abstractmethod
     def _tags(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """Those that OpenTracing has."""
 
     def __getitem__(self, name: str) -> Any:
         return self._tags[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import time
@@ -22,12 +23,12 @@ _ASK_AGAIN = 1.0
 _POLICY_VIOLATION = 1008
 
 
-class _Live(Page, WebSocketHandler):
+class _Live(Page, WebSocketHandler, abc.ABC):
     """Sends something whenever it has changed."""
 
+    @abc.abstractmethod
     def change(self) -> str | None:
         """What to send; ``None`` where nothing has changed."""
-        raise NotImplementedError
 
     def open(self) -> None:
         self._version = self.tracer.version
