@@ -190,10 +190,10 @@ def soak(session: nox.Session) -> None:
     session.run("pytest", "tests/random_programs", env={"RANDOM_PROGRAMS": "5000"})
 
 
-@nox.session(python="3.11")
+@nox.session(python=ONCE[0])
 def fuzz(session: nox.Session) -> None:
     """Look for input from outside that raises or leaks: some minutes; ``-- --seconds 600`` looks longer."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "fuzz"), f"tornado=={TORNADOS['3.11'][-1]}", ".")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "fuzz"), f"tornado=={ONCE[1]}", ".")
     session.run("python", "-m", "fuzz.run", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
