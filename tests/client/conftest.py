@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from support import Servers
 from support.fetching import MakeClient, Site, client_class
+from support.ports import refusing_port
 from support.serving import until
 from tornado.httpclient import AsyncHTTPClient
-from tornado.testing import bind_unused_port
 
 
 @pytest.fixture
@@ -38,11 +38,10 @@ async def broken_url() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def refused_url() -> str:
+def refused_url() -> Iterator[str]:
     """A URL at which nobody listens."""
-    unused, port = bind_unused_port()
-    unused.close()
-    return f"http://127.0.0.1:{port}/"
+    with refusing_port() as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(params=["simple", "curl"])

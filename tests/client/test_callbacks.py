@@ -12,7 +12,6 @@ from support.callbacks import Calls, Site, application
 from support.serving import only_span, settled
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError
-from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 from tornado.websocket import websocket_connect
 
@@ -67,13 +66,11 @@ async def test_both_are_called_once_for_a_fetch(
 
 
 async def test_a_fetch_that_is_refused_gives_the_exception(
-    each_recorder: Recorder, each_client: AsyncHTTPClient
+    each_recorder: Recorder, each_client: AsyncHTTPClient, refused_url: str
 ) -> None:
-    unused, port = bind_unused_port()
-    unused.close()
     started, finished = Calls(), Calls()
     init_tracing(each_recorder.tracer, start_span_cb=started, finish_span_cb=finished)
-    outcome = await outcome_of(each_client.fetch(f"http://127.0.0.1:{port}/"))
+    outcome = await outcome_of(each_client.fetch(refused_url))
     await only_span(each_recorder)
     assert isinstance(outcome, Exception)
     assert finished.subjects == [outcome]

@@ -19,9 +19,9 @@ import pytest
 from opentracing.mocktracer import MockTracer
 from support import Servers
 from support.pages import DOCS, blocks_of, environment, run_page, run_script, text_of
+from support.ports import free_port
 from support.serving import until
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 from tornado.websocket import websocket_connect
 
@@ -29,12 +29,6 @@ import tornado_opentracing
 from tornado_opentracing import ContextVarsScopeManager, init_tracing
 
 PACKAGE = str(Path(tornado_opentracing.__file__).parents[1])
-
-
-def free_port() -> int:
-    socket, port = bind_unused_port()
-    socket.close()
-    return port
 
 
 async def finished(tracer: Any, *names: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.async_api import async_playwright
+from support.ports import free_port
 from tornado.httpclient import AsyncHTTPClient
-from tornado.testing import bind_unused_port
 from viewer import browser
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -20,8 +20,7 @@ PREFIX = "/-/traces"
 
 async def screenshot(target: Path) -> None:
     """Open the shop, ask for its pages, and picture the trace in which most happened."""
-    socket, port = bind_unused_port()
-    socket.close()
+    port = free_port()
     command = [sys.executable, str(EXAMPLES / "gather.py"), "--serve", "--port", str(port)]
     shop = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert shop.stdout is not None

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from support import Recorded, Recorder, Servers, active_id, children, only
+from support.ports import refusing_port
 from support.serving import connection, only_span, settled, until
 from support.sockets import Site, Socket, connected, exchange
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import HTTPTimeoutError
-from tornado.testing import bind_unused_port
 from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
@@ -159,9 +159,8 @@ async def test_one_request_connected_many_times_at_once_gives_each_its_own_span(
 
 
 async def refused_connection(there: Far) -> object:
-    unused, port = bind_unused_port()
-    unused.close()
-    return await websocket_connect(f"ws://127.0.0.1:{port}/")
+    with refusing_port() as port:
+        return await websocket_connect(f"ws://127.0.0.1:{port}/")
 
 
 async def forbidden(there: Far) -> object:

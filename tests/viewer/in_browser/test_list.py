@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from tornado.testing import bind_unused_port
+from support.ports import free_port
 from viewer import browser
 from viewer.looking import PREFIX, Look
 
@@ -174,8 +174,7 @@ asyncio.run(main())
 
 async def test_the_list_is_live_again_after_the_server_was_restarted(look: Look) -> None:
     site = await look()
-    socket, port = bind_unused_port()
-    socket.close()
+    port = free_port()
 
     async def serve(name: str) -> asyncio.subprocess.Process:
         command = [sys.executable, "-c", SERVER, str(port), name]
