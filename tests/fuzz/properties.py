@@ -78,8 +78,7 @@ def redaction_never_raises_and_is_done_once_and_for_all(source: Source) -> None:
     text = noise(source, 40)
     for redact in REDACTING:
         once = redact(text, NAMES)
-        twice = redact(once, NAMES)
-        assert redact(twice, NAMES) == twice, (redact, text, once, twice)
+        assert redact(once, NAMES) == once, (redact, text, once)
         assert len(once) <= LONGEST_VALUE
 
 

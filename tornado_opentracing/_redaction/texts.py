@@ -15,6 +15,8 @@ REDACTED = "REDACTED"
 
 #: How often what is encoded is decoded: a URL in a URL in a URL is looked at.
 _DEEPEST = 4
+#: What changes still when it is looked at again was made to.
+_MOST_PASSES = 10
 
 
 def redact_url(url: str, secrets: Collection[str]) -> str:
@@ -37,10 +39,13 @@ def redact_text(text: str, secrets: Collection[str]) -> str:
 
 
 def _bounded(text: str, redact: Callable[[str], str]) -> str:
-    if len(text) > LONGEST_VALUE:
-        return redact_ends(text, redact)
-    redacted = redact(text)
-    return redacted if len(redacted) <= LONGEST_VALUE else redact_ends(redacted, redact)
+    for _ in range(_MOST_PASSES):
+        redacted = redact_ends(text, redact) if len(text) > LONGEST_VALUE else redact(text)
+        if redacted == text:
+            return text
+        # What was taken away may have stood between the two halves of something.
+        text = redacted
+    return REDACTED
 
 
 def _redact(

@@ -58,7 +58,7 @@ def _in_one_value(text: str, begin: int, end: int) -> Found:
         match = _AUTHORITY.match(text, start, end)
         position = start if match is None else match.end()
         at = text.rfind("@", start, position)
-        if at < 0 and not _may_be_host(text[start:position]):
+        if not _may_be_host(text[max(start, at + 1) : position]) or (at >= 0 and _is_no_query(text[position:last])):
             # A password with a slash or a question mark in it.
             at = last
         if at >= 0:
@@ -67,8 +67,12 @@ def _in_one_value(text: str, begin: int, end: int) -> Found:
 
 
 def _may_be_host(authority: str) -> bool:
-    port = authority.rpartition("]")[2].partition(":")[2]
-    return not port or port.isdigit()
+    _, colon, port = authority.rpartition("]")[2].partition(":")
+    return not colon or port.isdigit()
+
+
+def _is_no_query(behind: str) -> bool:
+    return behind.startswith("?") and "=" not in behind
 
 
 def _without_scheme(text: str) -> Found:
