@@ -48,7 +48,8 @@ ONCE = ("3.13", TORNADOS["3.13"][-1])
 OF_TORNADO = ["background", "client", "harm/test_failing_tracer.py", "hooks", "server", "spans", "websocket"]
 
 #: Real servers, processes and browsers on a machine at its limit: one run of a test in some hundred thousand fails for
-#: what else goes on there. It may try once more, and the summary counts it as "rerun"; plain "pytest" has no such grace.
+#: what else goes on there. It may try once more, and the summary counts it as "rerun"; plain "pytest" has no such
+#: grace.
 SIDE_BY_SIDE = ["--numprocesses=auto", "--reruns=1"]
 
 #: What checks the types and the style of the viewer's scripts.
