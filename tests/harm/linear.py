@@ -20,8 +20,9 @@ from tornado.httputil import HTTPHeaders
 from tornado_opentracing import DEFAULT_REDACTED_QUERY_PARAMS
 from tornado_opentracing._redaction import texts
 from tornado_opentracing._redaction.bounds import clip, redact_ends
+from tornado_opentracing._redaction.headers import is_secret_header
 from tornado_opentracing._redaction.names import is_secret_name
-from tornado_opentracing._redaction.request import is_secret_header, redact_arguments, redact_body
+from tornado_opentracing._redaction.request import redact_arguments, redact_body
 from tornado_opentracing._spans import propagation
 from tornado_opentracing._spans.templates import template
 from tornado_opentracing._tracebacks import exception_message, format_exception
@@ -69,6 +70,9 @@ PROSE: list[Shape] = [
     ("", "'token':<(", ""),
     ("", "aB", "="),
     ("", "é", "@="),
+    ("", "a-", ":"),
+    ("", "a-b: ", ""),
+    ("", "a-key: \n", ""),
 ]
 ROUTES: list[Shape] = [
     ("/", "(", ")"),

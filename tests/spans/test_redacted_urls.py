@@ -161,6 +161,10 @@ def test_nobody_can_make_redaction_slow(redact: Any, text: str) -> None:
         ("GET /a?token=hidden&b=c failed", "GET /a?token=REDACTED&b=c failed"),
         ("two: http://a:hidden@b/ http://c:hidden@d/?key=hidden", "two: http://b/ http://d/?key=REDACTED"),
         ("line\nhttp://host/?a=b&sig=hidden\nline", "line\nhttp://host/?a=b&sig=REDACTED\nline"),
+        ("refused: Authorization: Bearer hidden", "refused: Authorization: REDACTED"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: hidden\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: REDACTED\r\n"),
+        ("set-cookie : a=hidden; Path=/\nX-Api-Key:\nnext", "set-cookie : REDACTED\nX-Api-Key:\nnext"),
+        ("auth-service: timed out, token: none, X-Size: 5", "auth-service: timed out, token: none, X-Size: 5"),
     ],
 )
 def test_text_is_shown_without_the_secrets_of_its_urls(text: str, expected: str) -> None:

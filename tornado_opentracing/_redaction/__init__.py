@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tornado_opentracing._redaction.bounds import LONGEST_STACK, LONGEST_VALUE, clip
+from tornado_opentracing._redaction.headers import is_secret_header, redact_headers_also
 from tornado_opentracing._redaction.names import DEFAULT_QUERY_PARAMS, is_secret_name
 from tornado_opentracing._redaction.request import (
     describe_files,
-    is_secret_header,
     redact_arguments,
     redact_body,
     redact_header,
-    redact_headers_also,
 )
 from tornado_opentracing._redaction.texts import REDACTED, redact_text, redact_url, redact_value
 

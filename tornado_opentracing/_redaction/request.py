@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import codecs
 import functools
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from tornado_opentracing._redaction.bounds import LONGEST_VALUE, redact_beginning
+from tornado_opentracing._redaction.headers import is_secret_header
 from tornado_opentracing._redaction.names import is_secret_name
 from tornado_opentracing._redaction.texts import REDACTED, redact_value
 
-# Bokeh's clients, and others that cannot set headers, send a token as a subprotocol of a WebSocket.
-_SECRET_HEADER = re.compile(
-    r"auth|cookie|token|secret|passw|passphrase|pwd|apikey|accesskey|masterkey|session|credential|signature|jwt|(?:^|[-_])keys?(?:$|[-_])|websocket-protocol",
-    re.IGNORECASE,
-)
-
 _Decoder = codecs.getincrementaldecoder("utf-8")
-
-
-_also_secret: list[re.Pattern[str]] = []
-
-
-def redact_headers_also(pattern: re.Pattern[str]) -> None:
-    """Take headers for secrets, too, in whose names a pattern is found."""
-    if pattern not in _also_secret:
-        _also_secret.append(pattern)
-
-
-def is_secret_header(name: str) -> bool:
-    """Whether a header's name looks like a secret's."""
-    return _SECRET_HEADER.search(name) is not None or any(pattern.search(name) for pattern in _also_secret)
 
 
 def redact_header(name: str, values: list[str], allowed: Collection[str], secrets: Collection[str]) -> str:

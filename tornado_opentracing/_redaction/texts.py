@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tornado_opentracing._redaction import encoded, params, quoted, user_info
+from tornado_opentracing._redaction import encoded, headers, params, quoted, user_info
 from tornado_opentracing._redaction.bounds import LONGEST_VALUE, redact_ends
 from tornado_opentracing._redaction.names import is_secret_name
 
@@ -64,6 +64,8 @@ def _redact(
         found += user_info.find_at_start(text) if is_url else ()
     if "=" in text:
         found += params.find(text, secrets, is_prose=is_prose)
+    if ":" in text and not is_url:
+        found += headers.find(text)
     if '"' in text or "'" in text:
         found += quoted.find(text, secrets)
     text = _replaced(text, found) if found else text
