@@ -317,6 +317,6 @@ def screenshot(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show a few traces; ``nox -s demo -- --serve`` keeps the services up, and shows traces in the browser."""
+    """Show a few traces, by the command; ``-- --serve`` keeps the services up, and shows traces in the browser."""
     session.install(".")
-    session.run("python", "examples/gather.py", *session.posargs)
+    session.run("python", "-m", "tornado_opentracing", "--port=0", "examples/gather.py", *session.posargs)

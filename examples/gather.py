@@ -13,6 +13,7 @@ import io
 import shutil
 import signal
 import sys
+import time
 from socket import socket
 from typing import Any
 
@@ -81,6 +82,15 @@ class Basket(WebSocketHandler):
         await self.write_message(f"{await ask('stock', f'/stock/{item!s}')} left")
 
 
+class Receipt(RequestHandler):
+    """Nothing here is awaited: until it is printed, the event loop is blocked, and everybody waits."""
+
+    def get(self, item: str) -> None:
+        with shop.start_active_span("print receipt"):
+            time.sleep(0.15)
+        self.write(f"1 {item}: {PRICES[item]:.2f}\n")
+
+
 class Stock(RequestHandler):
     async def get(self, item: str) -> None:
         await asyncio.sleep({"tea": 0.010, "coffee": 0.020, "cocoa": 0.030}[item])
@@ -122,7 +132,7 @@ class Reviews(RequestHandler):
 
 def start(tracer: RecordingTracer, rules: list[Any], sockets: list[socket] | None = None) -> HTTPServer:
     """Serve an Application that has a tracer of its own."""
-    tracing = TornadoTracing(tracer, trace_websocket_messages=True)
+    tracing = TornadoTracing(tracer, trace_websocket_messages=True, blocked_after=0.05)
     server = HTTPServer(Application(rules, opentracing_tracing=tracing, log_function=lambda _: None))
     sockets = sockets or listen()
     server.add_sockets(sockets)
@@ -141,7 +151,8 @@ def open_shop(sockets: list[socket] | None = None) -> HTTPServer:
     start(reviews, [(f"/reviews/{ITEM}", Reviews)])
     # It listens on loopback only: whoever gets here may see the traces.
     viewer = viewer_routes(browser, allow=lambda _: True)
-    return start(shop, [(f"/{ITEM}?", ProductPage), ("/basket", Basket), *viewer], sockets)
+    pages: list[Any] = [(f"/{ITEM}?", ProductPage), (f"/receipt/{ITEM}", Receipt), ("/basket", Basket)]
+    return start(shop, [*pages, *viewer], sockets)
 
 
 def listen(port: int = 0) -> list[socket]:
@@ -162,6 +173,7 @@ lines  Each is a span, a piece of work, beneath the one that caused it. GET /...
        sender saw it; the handler beneath it is what answered. The others are work within a service.
 bars   When it ran, from the trace's start to its end. Bars above each other: at the same time.
 ✗      It failed.
+▒      The event loop was blocked: nobody was served.
 """
 
 
@@ -184,11 +196,17 @@ class Terminal:
     async def draw_the_rest(self) -> None:
         while not all(span.finished for trace in browser.traces() for span in trace.spans):
             await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # how long the loop was blocked is known at the watching thread's next look
         self.draw()
 
 
 async def customer(item: str) -> None:
     await ask("shop", f"/{item}")
+
+
+async def customer_at_the_till(item: str) -> None:
+    await asyncio.sleep(0.03)
+    await ask("shop", f"/receipt/{item}")
 
 
 async def customer_with_a_basket() -> None:
@@ -201,11 +219,14 @@ async def customer_with_a_basket() -> None:
 
 
 async def demo() -> None:
-    """Three customers at the same moment, and one who has a look into the basket."""
+    """Three customers at the same moment, one who has a look into the basket, and one whom another keeps waiting."""
     terminal = Terminal()
     open_shop()
     print("Three browsers ask for a page each, at the same moment, and one watches the basket.\n")
     await asyncio.gather(*map(customer, STOCK), customer_with_a_basket())
+    await terminal.draw_the_rest()
+    print("Another one asks for a page, while a receipt is printed: that blocks the event loop.\n")
+    await asyncio.gather(customer("tea"), customer_at_the_till("cocoa"))
     await terminal.draw_the_rest()
     print("Add --serve to keep the shop open for your own requests, and to see the traces in the browser.")
 

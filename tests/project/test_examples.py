@@ -36,8 +36,12 @@ def command(name: str, *arguments: str) -> list[str]:
 
 
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return finished(command(name, *arguments))
+
+
+def finished(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(name, *arguments),
+        command,
         check=False,
         capture_output=True,
         encoding="utf-8",
@@ -136,6 +140,16 @@ def test_client_has_no_part_in_tornado_web() -> None:
 # --- The demo. ---
 
 
+@functools.cache
+def demonstration() -> list[str]:
+    """What the demo prints under the command, as ``nox -s demo`` runs it: before the loop is blocked, and then."""
+    result = finished([sys.executable, "-m", "tornado_opentracing", "--port=0", str(EXAMPLES / "gather.py")])
+    assert result.returncode == 0, result.stderr
+    assert re.fullmatch(r"tornado_opentracing: the traces are at http://127\.0\.0\.1:\d+/-/traces\n", result.stderr)
+    before, heading, after = result.stdout.partition("Another one asks for a page")
+    return [before, heading + after]
+
+
 @dataclasses.dataclass
 class Line:
     """A span as the demo draws it."""
@@ -144,6 +158,7 @@ class Line:
     service: str
     milliseconds: float
     bar: tuple[int, int]
+    blocked: float  #: How much of it, from 0 to 1.
 
     @property
     def parent(self) -> tuple[str, ...]:
@@ -155,11 +170,12 @@ def drawn(text: str) -> list[Line]:
     lines: list[Line] = []
     path: list[str] = []
     for line in text.splitlines():
-        match = re.fullmatch(r"([│├└─ ]*)(.*\S) {2,}(\w+) +([0-9.]+)  ( *)(━+) *", line)
+        match = re.fullmatch(r"([│├└─ ]*)(.*\S) {2,}(\w+) +([0-9.]+)  ( *)([━▒]+) *", line)
         if match:
             tree, name, service, milliseconds, blank, bar = match.groups()
             path[len(tree) // 3 :] = [name]
-            lines.append(Line(tuple(path), service, float(milliseconds), (len(blank), len(blank) + len(bar))))
+            place = len(blank), len(blank) + len(bar)
+            lines.append(Line(tuple(path), service, float(milliseconds), place, bar.count("▒") / len(bar)))
     return lines
 
 
@@ -205,7 +221,7 @@ def expected(item: str) -> list[tuple[tuple[str, ...], str]]:
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_demo_draws_each_span_beneath_the_one_that_caused_it(item: str) -> None:
     """Concurrent children are siblings, and each handler is beneath the fetch that it answered, in another service."""
-    lines = drawn_traces(output("gather"))[f"/{item}"]
+    lines = drawn_traces(demonstration()[0])[f"/{item}"]
     root = (f"GET /{item}",)
     beneath = [((*root, *path), service) for path, service in expected(item)]
     assert sorted((line.path, line.service) for line in lines) == sorted([(root, "browser"), *beneath])
@@ -213,7 +229,7 @@ def test_the_demo_draws_each_span_beneath_the_one_that_caused_it(item: str) -> N
 
 def test_the_demo_marks_what_failed_and_nothing_else() -> None:
     """The page, which goes without the discount, has not failed."""
-    tree = output("gather").partition("✗")[2].partition("\n")[2]  # what comes after the legend
+    tree = demonstration()[0].partition("✗")[2].partition("\n")[2]  # what comes after the legend
     assert re.findall(r"(\w+(?: /\S+)?) (✗.*?)  ", tree) == [
         ("GET /price/coffee", "✗ 503"),
         ("Price", "✗ 503 HTTPError"),
@@ -226,7 +242,7 @@ def test_the_demo_marks_what_failed_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_demo_shows_by_bars_what_ran_at_the_same_time(item: str) -> None:
-    lines = {line.path: line for line in drawn_traces(output("gather"))[f"/{item}"]}
+    lines = {line.path: line for line in drawn_traces(demonstration()[0])[f"/{item}"]}
     for line in lines.values():
         if line.parent:
             parent = lines[line.parent]
@@ -241,7 +257,7 @@ def test_the_demo_shows_by_bars_what_ran_at_the_same_time(item: str) -> None:
 
 
 def test_the_demo_shows_each_message_of_a_websocket_as_a_trace_of_its_own() -> None:
-    _, *parts = re.split(r"^(/.*) - spans: ", output("gather"), flags=re.M)
+    _, *parts = re.split(r"^(/.*) - spans: ", demonstration()[0], flags=re.M)
     basket = [drawn(rest) for path, rest in zip(parts[::2], parts[1::2], strict=True) if path == "/basket"]
     paths = sorted([line.path for line in lines] for lines in basket)
     message = ("Basket.on_message",)
@@ -254,12 +270,23 @@ def test_the_demo_shows_each_message_of_a_websocket_as_a_trace_of_its_own() -> N
     ]
 
 
+def test_the_demo_shows_who_blocked_the_loop_and_who_waited() -> None:
+    traces = drawn_traces(demonstration()[1])
+    assert set(traces) == {"/tea", "/receipt/cocoa"}
+    assert not [line for trace in drawn_traces(demonstration()[0]).values() for line in trace if line.blocked]
+    printing = traces["/receipt/cocoa"][-1]
+    assert printing.path[-1] == "print receipt"
+    assert printing.milliseconds >= 150
+    assert printing.blocked > 0.8
+    assert 0.2 < traces["/tea"][0].blocked < 1
+
+
 def test_the_demo_explains_itself_and_fits_a_page_without_colours() -> None:
-    text = output("gather")
+    text = "".join(demonstration())
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
     legend = text.partition("/tea - spans")[0]
-    for word in ["A shop's product page", "lines", "bars", "✗", "It failed."]:
+    for word in ["A shop's product page", "lines", "bars", "✗", "It failed.", "▒", "blocked"]:
         assert word in legend
     assert "--serve" in text
 

@@ -146,6 +146,20 @@ def test_a_trace_as_text_is_a_tree_with_bars() -> None:
     ]
 
 
+def test_a_trace_as_text_is_hatched_where_the_loop_was_blocked() -> None:
+    tracer = RecordingTracer(service="shop")
+    root = tracer.start_span("Page", start_time=0)
+    waiting = tracer.start_span("ask", child_of=root, start_time=0.25)
+    root.log_kv({"event": "loop blocked", "duration": 0.5}, 1)
+    waiting.log_kv({"event": "waited for blocked loop", "duration": 0.5}, 1)
+    waiting.log_kv({"event": "loop blocked", "duration": "garbage"}, 0.4)
+    waiting.log_kv({"event": "loop blocked", "duration": float("nan")}, 0.4)
+    waiting.finish(1)
+    root.finish(1)
+    bars = [line.rpartition("  ")[2].strip() for line in format_trace(tracer.traces()[0].spans, width=81).splitlines()]
+    assert bars[2:] == ["━" * 10 + "▒" * 10, "━" * 5 + "▒" * 10]
+
+
 def test_text_shows_what_a_terminal_would_obey_and_counts_what_is_wide() -> None:
     tracer = MockTracer(ContextVarsScopeManager())
     tracer.start_span("\x1b[31m\n茶", start_time=1).finish(2)

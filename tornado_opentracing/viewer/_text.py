@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tornado_opentracing.viewer import _tree
 
 _COLOURS = ["36", "32", "35", "33", "34"]  # cyan, green, magenta, yellow, blue
 _DIM, _BOLD, _RED, _YELLOW = "2", "1", "1;31", "33"
+_BLOCKED = ("loop blocked", "waited for blocked loop")
 _OPERATION = 42  # at least, so that traces below each other line up
 
 
 def format_trace(spans: Iterable[Any], *, width: int = 100, colour: bool = False) -> str:
     """Draw the spans of one trace: each beneath its parent, with a bar for the time in which it ran.
+
+    A bar is hatched (``▒``) where the event loop was blocked, as ``blocked_after`` finds out.
 
     :param spans: spans of ``MockTracer`` or ``RecordingTracer``. One that is not finished lasts until now.
     :param width: the width in characters; no narrower than what is left of the bars.
@@ -40,18 +43,25 @@ def format_trace(spans: Iterable[Any], *, width: int = 100, colour: bool = False
     left = operations + service_cells + time_cells + 6
     bar = max(width - left, 12)
 
+    def cells(begin: float, end: float) -> tuple[int, int]:
+        """Where a time begins and ends on the bar; one cell at least."""
+        first = min(int(tree.fraction(begin) * bar), bar - 1)
+        return first, max(first + 1, round(tree.fraction(end) * bar))
+
+    blocked = {cell for node in tree.nodes for block in _blocks(node.span) for cell in range(*cells(*block))}
+
     axis = f"{tree.duration * 1000:.0f} ms"
     head = f"{_pad('operation', operations)}  {_pad('service', service_cells)}  {'ms':>{time_cells}}"
     lines = [_heading(tree, max(width, left + bar), paint), paint(f"{head}  0{axis:>{bar - 1}}", _DIM)]
     for node, (branches, text, result), name, duration in zip(tree.nodes, rows, names, times, strict=True):
         code = codes[service_of(node.span)]
-        begin = min(int(tree.fraction(node.begin) * bar), bar - 1)
-        length = max(1, round(tree.fraction(node.end) * bar) - begin)
+        begin, end = cells(node.begin, node.end)
+        signs = "".join("▒" if cell in blocked else "━" for cell in range(begin, end))
         shown = paint(branches, _DIM) + text + (" " + paint(result, _RED if node.is_error else _YELLOW)) * bool(result)
         service = _pad(_printable(service_of(node.span)), service_cells)
         lines.append(
             f"{shown}{' ' * (operations - _cells(name))}  {paint(service, code)}  {duration:>{time_cells}}  "
-            f"{' ' * begin}{paint('━' * length, _RED if node.is_error else code)}"
+            f"{' ' * begin}{paint(signs, _RED if node.is_error else code)}"
         )
     return "\n".join(lines)
 
@@ -107,6 +117,14 @@ def outcome(node: _tree.Node) -> str:
     # A client's exception says no more than the status, if there is one.
     shown = [status] * (status >= "400") + kinds * (not (tags.get("span.kind") == "client" and status))
     return _printable(" ".join(["✗"] * node.is_error + shown))
+
+
+def _blocks(span: Any) -> Iterator[tuple[float, float]]:
+    """When the event loop was blocked, by this span or while it waited."""
+    for log in span.logs:
+        duration = log.key_values.get("duration")
+        if log.key_values.get("event") in _BLOCKED and isinstance(duration, float) and duration > 0:
+            yield log.timestamp - duration, log.timestamp
 
 
 def _heading(tree: _tree.Tree, width: int, paint: Any) -> str:

@@ -109,6 +109,8 @@ export class Model {
   }
 
   findBlocks() {
+    /** @type {Block[]} */
+    const found = [];
     for (const span of this.spans) {
       for (const log of span.logs) {
         const says = BLOCKED[log.fields.event];
@@ -116,8 +118,18 @@ export class Model {
         if (!says || !(ms > 0)) continue;
         // It is noted when it is over.
         const end = (log.timestamp - this.trace.start_time) * 1000;
-        this.blocks.push({ begin: end - ms, end, says: `${says} ${log.fields["blocked by"] ?? span.label}` });
+        found.push({ begin: end - ms, end, says: `${says} ${log.fields["blocked by"] ?? span.label}` });
       }
+    }
+    // One that blocked and all that waited meanwhile tell of the same time.
+    for (const block of found.sort((one, other) => one.begin - other.begin)) {
+      const last = this.blocks.at(-1);
+      if (!last || block.begin >= last.end) {
+        this.blocks.push(block);
+        continue;
+      }
+      last.end = Math.max(last.end, block.end);
+      if (!last.says.includes(block.says)) last.says += `; ${block.says}`;
     }
   }
 }
