@@ -11,6 +11,8 @@ from tornado.web import Application, RequestHandler
 
 from tornado_opentracing import init_tracing
 from tornado_opentracing.viewer import RecordingTracer, viewer_routes
+from tornado_opentracing.viewer._access import Access
+from tornado_opentracing.viewer._receiver import PATH, Receiver
 
 PREFIX = "/-/traces"
 
@@ -37,3 +39,9 @@ async def get(url: str, **kwargs: Any) -> HTTPResponse:
 
 def spans(tracer: RecordingTracer) -> list[Any]:
     return [span for trace in tracer.traces() for span in trace.spans]
+
+
+def receive(servers: Servers, tracer: RecordingTracer) -> str:
+    """Serve what takes spans of other processes; its URL."""
+    rule = (PATH, Receiver, {"tracer": tracer, "access": Access(None, ())})
+    return servers.start(Application([rule], debug=True, autoreload=False)) + PATH

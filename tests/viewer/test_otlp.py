@@ -13,21 +13,14 @@ from hypothesis import strategies as st
 from opentracing import Format, follows_from
 from support import Servers
 from support.serving import until
-from tornado.web import Application
-from viewer.serving import PREFIX, get, serve, spans
+from viewer.serving import PREFIX, get, receive, serve, spans
 
 from tornado_opentracing.viewer import RecordingTracer
-from tornado_opentracing.viewer._access import Access
 from tornado_opentracing.viewer._database import Database
 from tornado_opentracing.viewer._otlp_in import decode
 from tornado_opentracing.viewer._otlp_out import encode
-from tornado_opentracing.viewer._receiver import PATH, Receiver
+from tornado_opentracing.viewer._receiver import PATH
 from tornado_opentracing.viewer._remote import record
-
-
-def receive(servers: Servers, tracer: RecordingTracer) -> str:
-    rule = (PATH, Receiver, {"tracer": tracer, "access": Access(None, ())})
-    return servers.start(Application([rule], debug=True, autoreload=False)) + PATH
 
 
 async def post(url: str, body: Any, **headers: str) -> int:

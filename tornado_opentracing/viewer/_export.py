@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _INTERVAL = 0.2
 _PATIENCE = 5.0
 
+#: Seconds between two times at which it is told what is running, and how long that was so for by then.
+_RUNNING_INTERVAL = 1.0
+
 #: Spans that wait while nobody takes them; of more, the oldest are lost.
 _MOST_WAITING = 10_000
 _MOST_BYTES_WAITING = 8 * 1024 * 1024
@@ -45,16 +48,19 @@ def address_of(url: str) -> str:
 
 
 class Exporter:
-    """Sends the finished spans of a store to another, as OTLP in JSON, from a thread of its own.
+    """Sends the spans of a store to another, as OTLP in JSON, from a thread of its own.
 
-    It does so some times a second, and before the process ends, unless a signal without a handler ends it, or is
-    replaced by ``tornado.autoreload``. Spans that nobody takes wait, within bounds.
+    Finished ones some times a second, and before the process ends, unless a signal without a handler ends it, or is
+    replaced by ``tornado.autoreload``; those that nobody takes wait, within bounds. Those that have been running for a
+    second, once a second, until they are finished.
     """
 
     def __init__(self, store: Store, url: str) -> None:
         self._address = urlsplit(address_of(url))
         self._store = store
         self._sending = threading.Lock()
+        #: When this process began, if it was forked: what was running then never ends here.
+        self._forked = 0.0
         self._outbox: deque[RecordedSpan] = deque(maxlen=_MOST_WAITING)
         store.outbox = self._outbox
         self._told_to_end = threading.Event()
@@ -97,12 +103,18 @@ class Exporter:
     def leave(self) -> None:
         """Send in a child what is the child's own."""
         self._sending = threading.Lock()
+        self._forked = time.time()
         self._outbox.clear()
         self.go_on()
 
     def _run(self, told_to_end: threading.Event) -> None:
+        told_of_running = time.monotonic()
         while not told_to_end.wait(_INTERVAL):
             with self._sending:
+                # What is finished meanwhile is told afterwards.
+                if time.monotonic() - told_of_running >= _RUNNING_INTERVAL:
+                    self._send_running()
+                    told_of_running = time.monotonic()
                 while self._outbox and not told_to_end.is_set() and self._send():
                     pass
 
@@ -116,6 +128,15 @@ class Exporter:
             self._put_back(spans)
             return False
         return True
+
+    def _send_running(self) -> None:
+        running = self._store.running(self._forked, time.time() - _RUNNING_INTERVAL)
+        own = [span for span in running if span not in self._store.elsewhere][-_MOST_AT_ONCE:]
+        if own:
+            try:
+                self._post(json.dumps(encode(own, are_running=True)).encode())
+            except Exception:
+                report("telling the store of traces what is running")
 
     def _put_back(self, spans: list[RecordedSpan]) -> None:
         """Have spans wait again, the newest of all that wait, as far as there is room."""

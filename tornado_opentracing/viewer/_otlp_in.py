@@ -13,7 +13,7 @@ from typing import Any
 from opentracing import logs as log_fields
 from opentracing import tags as ext
 
-from tornado_opentracing.viewer._otlp_out import BAGGAGE, KINDS, REF_TYPE, STATUS_ERROR
+from tornado_opentracing.viewer._otlp_out import BAGGAGE, KINDS, REF_TYPE, RUNNING, STATUS_ERROR
 
 _KINDS = {number: kind for kind, number in KINDS.items()}
 _MOST_NESTED = 20
@@ -42,6 +42,8 @@ class ReadSpan:
     baggage: dict[str, str]
     references: tuple[tuple[str, int], ...]
     dropped: int
+    #: Whether its process says that it is running, and will say so again while it is.
+    is_running: bool
 
 
 def decode(message: Any) -> Iterator[ReadSpan | None]:
@@ -83,6 +85,7 @@ def from_protobuf(body: bytes) -> Any:
 def _span(span: Mapping[str, Any], service: str) -> ReadSpan:
     tags = _values(_list(span, "attributes"))
     baggage = tags.pop(BAGGAGE, {})
+    is_running = tags.pop(RUNNING, False) is True
     _describe(tags, span)
     trace_id, span_id = int(span["traceId"], 16), int(span["spanId"], 16)
     if not 0 < trace_id < 2**128 or not 0 < span_id < 2**64:
@@ -104,6 +107,7 @@ def _span(span: Mapping[str, Any], service: str) -> ReadSpan:
             for link in _list(span, "links")
         ),
         int(span.get("droppedAttributesCount", 0)),
+        is_running and not end,
     )
 
 

@@ -1,7 +1,8 @@
 """Spans as OTLP writes them in JSON: what other tools read, and this viewer reads again without loss.
 
 What OTLP has no place for is in attributes: each reference's kind in ``opentracing.ref_type`` of its link, a span's
-baggage in ``tornado_opentracing.baggage``. A span that is running has an end of 0.
+baggage in ``tornado_opentracing.baggage``. A span that is running has an end of 0; whose process
+says so, and will say so again, has ``tornado_opentracing.running`` too.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from tornado_opentracing.viewer._span import RecordedSpan
 
 REF_TYPE = "opentracing.ref_type"
 BAGGAGE = "tornado_opentracing.baggage"
+RUNNING = "tornado_opentracing.running"
 KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 STATUS_ERROR = 2
 _SCOPE = {"name": "tornado_opentracing"}
 
 
-def encode(spans: Iterable[RecordedSpan]) -> dict[str, Any]:
-    """An ``ExportTraceServiceRequest``, or the content of a file."""
+def encode(spans: Iterable[RecordedSpan], *, are_running: bool = False) -> dict[str, Any]:
+    """An ``ExportTraceServiceRequest``, or the content of a file.
+
+    :param are_running: whether to say of the spans that they are running at this moment.
+    """
     by_service: dict[str, list[dict[str, Any]]] = {}
     for span in spans:
-        by_service.setdefault(span.service, []).append(_span(span))
+        by_service.setdefault(span.service, []).append(_span(span, are_running))
     return {
         "resourceSpans": [
             {
@@ -36,13 +41,15 @@ def encode(spans: Iterable[RecordedSpan]) -> dict[str, Any]:
     }
 
 
-def _span(span: RecordedSpan) -> dict[str, Any]:
+def _span(span: RecordedSpan, is_running: bool) -> dict[str, Any]:
     context, tags = span.context, dict(span.tags)
     trace_id = f"{context.trace_id:032x}"
     attributes = _attributes(tags)
     if context.baggage:
         baggage = {"kvlistValue": {"values": _attributes(context.baggage)}}
         attributes.append({"key": BAGGAGE, "value": baggage})
+    if is_running:
+        attributes.append({"key": RUNNING, "value": _value(True)})
     return {
         "traceId": trace_id,
         "spanId": f"{context.span_id:016x}",
@@ -50,7 +57,7 @@ def _span(span: RecordedSpan) -> dict[str, Any]:
         "name": span.operation_name,
         "kind": KINDS.get(str(tags.get(ext.SPAN_KIND, "internal")), 1),
         "startTimeUnixNano": _nanoseconds(span.start_time),
-        "endTimeUnixNano": _nanoseconds(span.finish_time) if span.finished else "0",
+        "endTimeUnixNano": _nanoseconds(span.finish_time) if span.finished and not is_running else "0",
         "attributes": attributes,
         "droppedAttributesCount": span.dropped,
         "events": [

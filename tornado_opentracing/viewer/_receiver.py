@@ -7,13 +7,14 @@ import zlib
 from typing import Any
 from urllib.parse import urlsplit
 
+from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
 from tornado_opentracing.viewer._access import Access
 from tornado_opentracing.viewer._otlp_in import decode, from_protobuf
 from tornado_opentracing.viewer._otlp_out import encode
 from tornado_opentracing.viewer._recording import RecordingTracer
-from tornado_opentracing.viewer._remote import record
+from tornado_opentracing.viewer._remote import BELIEVED, forget_the_lost, record
 
 #: Where OTLP over HTTP is sent.
 PATH = "/v1/traces"
@@ -54,7 +55,10 @@ class Receiver(RequestHandler):
                 message = from_protobuf(body)
             else:
                 raise HTTPError(415)
-            _, wrong = record(self.tracer._store, decode(message))
+            store = self.tracer._store
+            _, wrong = record(store, decode(message))
+            if store.elsewhere:
+                IOLoop.current().call_later(BELIEVED + 1, forget_the_lost, store)
         except ImportError:
             raise HTTPError(415) from None
         except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterable
 
 from opentracing.mocktracer.context import SpanContext
@@ -12,6 +13,13 @@ from tornado_opentracing.viewer._otlp_in import ReadSpan
 from tornado_opentracing.viewer._span import RecordedSpan
 from tornado_opentracing.viewer._store import Store
 from tornado_opentracing.viewer._values import moment, text
+
+#: For how many seconds it is believed that a span is running: its process says so again within.
+BELIEVED = 10.0
+_MOST_ELSEWHERE = 10_000
+
+#: The tag of a span that was never seen to be finished.
+_UNFINISHED = "unfinished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +31,7 @@ class _Sender:
 
 
 def record(store: Store, spans: Iterable[ReadSpan | None]) -> tuple[int, int]:
-    """Keep spans. One that is kept already, for it was sent twice, is left as it is.
+    """Keep spans. One that is kept already, and finished, for it was sent twice, is left as it is.
 
     :param spans: ``None`` stands for one that made no sense.
     :return: how many there were, and how many made no sense.
@@ -33,12 +41,41 @@ def record(store: Store, spans: Iterable[ReadSpan | None]) -> tuple[int, int]:
         count += 1
         if span is None:
             wrong += 1
-        elif not store.knows(span.trace_id, span.span_id):
-            _record(store, span)
+        elif (known := store.find(span.trace_id, span.span_id)) is None:
+            made = _made(store, span)
+            store.started(made, None)
+            _believe(store, made)
+        elif not known.finished or _UNFINISHED in known.tags:
+            _go_on(store, known, _made(store, span))
     return count, wrong
 
 
-def _record(store: Store, span: ReadSpan) -> None:
+def forget_the_lost(store: Store) -> None:
+    """End the spans of which their process says no more that they are running."""
+    now = time.monotonic()
+    for span, until in list(store.elsewhere.items()):
+        if until <= now:
+            del store.elsewhere[span]
+            span.set_tag(_UNFINISHED, True)
+            span.finish(time.time() - (now - until) - BELIEVED)
+
+
+def _believe(store: Store, span: RecordedSpan) -> None:
+    if not span.finished:
+        store.elsewhere[span] = time.monotonic() + BELIEVED
+
+
+def _go_on(store: Store, known: RecordedSpan, now: RecordedSpan) -> None:
+    """Have a span be what its process says of it now."""
+    if not known.finished:
+        store.elsewhere.pop(known, None)
+        store.replace(known, now)
+        _believe(store, known)
+    elif now.finished and _UNFINISHED not in now.tags:
+        store.replace(known, now)
+
+
+def _made(store: Store, span: ReadSpan) -> RecordedSpan:
     context = SpanContext(span.trace_id, span.span_id, _bounded(span.baggage))
     made = RecordedSpan(
         _Sender(text(span.service), store), text(span.name), context, span.parent_id, moment(span.start_time), None
@@ -49,13 +86,16 @@ def _record(store: Store, span: ReadSpan) -> None:
         made.log_kv(fields, timestamp)
     made.references = span.references[:MOST_ITEMS]
     made.dropped += span.dropped
+    made.thread = 0  # none of this process
+    if span.is_running and len(store.elsewhere) < _MOST_ELSEWHERE:
+        return made
     if span.finish_time is None:
         # Its process may be gone: it would never be over.
-        made.set_tag("unfinished", True)
+        made.set_tag(_UNFINISHED, True)
     last = max([made.start_time, *(log.timestamp for log in made.logs)])
     made.finish_time = last if span.finish_time is None else max(moment(span.finish_time), made.start_time)
     made.finished = True
-    store.started(made, None)
+    return made
 
 
 def _bounded(baggage: dict[str, str]) -> dict[str, str]:

@@ -108,6 +108,12 @@ class RecordedSpan(MockSpan):
         """Whether it is marked as failed."""
         return self.tags.get(ext.ERROR) in (True, "true", "True")
 
+    def become(self, other: RecordedSpan) -> None:
+        """Take over what another one knows of the same span, but for its end."""
+        self.operation_name, self._context = other.operation_name, other._context
+        self.tags, self.logs, self.references = other.tags, other.logs, other.references
+        self.dropped, self.size = other.dropped, other.size
+
     def set_operation_name(self, operation_name: str) -> RecordedSpan:
         """Rename the span."""
         self.operation_name = text(operation_name)

@@ -34,6 +34,8 @@ class Store:
         #: Where spans are put that are finished, and traces that are let go, for whoever hands them on.
         self.outbox: deque[RecordedSpan] | None = None
         self.let_go: deque[int] | None = None
+        #: Spans that run in other processes, and until when that is believed, by ``time.monotonic()``.
+        self.elsewhere: dict[RecordedSpan, float] = {}
         self._max_traces = max_traces
         self._max_spans = max_spans_per_trace
         # What is not counted, such as the tables of the dictionaries here, takes a little too.
@@ -106,11 +108,38 @@ class Store:
                 self._newer[trace.trace_id] = trace
                 trace.lies_in = self._newer
 
-    def knows(self, trace_id: int, span_id: int) -> bool:
-        """Whether it keeps a span."""
+    def find(self, trace_id: int, span_id: int) -> RecordedSpan | None:
+        """A span, if it is kept."""
         with self._lock:
             trace = self._traces.get(trace_id)
-            return trace is not None and trace.knows(span_id)
+            return None if trace is None else trace.find(span_id)
+
+    def replace(self, span: RecordedSpan, by: RecordedSpan) -> None:
+        """Have a span be what is known of it by now: its tags and logs, and its end, if it has one."""
+        with self._lock:
+            self.version += 1
+            before = span.is_error
+            span.become(by)
+            trace = self._trace_of(span)
+            if trace is not None:
+                trace.errors += span.is_error - before
+                trace.running += span.finished
+                self._move(trace, None)
+                self._count_growth(span, trace)
+            span.finished = False
+        if by.finished:
+            span.finish(by.finish_time)
+
+    def running(self, since: float, until: float) -> list[RecordedSpan]:
+        """What began between two times, in seconds since the epoch, and is not finished."""
+        with self._lock:
+            return [
+                span
+                for trace in self._traces.values()
+                if trace.running
+                for span in trace._spans
+                if not span.finished and since <= span.start_time < until
+            ]
 
     def after_fork(self) -> None:
         """Be usable in a child, where whoever held the lock is gone."""

@@ -31,7 +31,7 @@ class Trace:
     services: tuple[str, ...] = ()
     #: An estimate of its bytes, those of its spans among them.
     size = TRACE_BYTES
-    _ids: set[Any] | None = None
+    _by_id: dict[Any, RecordedSpan] | None = None
     #: Among which traces it waits for its eviction; ``None`` while it is running.
     lies_in: OrderedDict[int, Trace] | None = None
 
@@ -55,11 +55,11 @@ class Trace:
         """Whether the client of that request left before it had its response."""
         return self.server is not None and self.server.finished and ext.HTTP_STATUS_CODE not in self.server.tags
 
-    def knows(self, span_id: int) -> bool:
-        """Whether it keeps a span; asked of spans that come from elsewhere, and may come twice."""
-        if self._ids is None:
-            self._ids = {span._context.span_id for span in self._spans}
-        return span_id in self._ids
+    def find(self, span_id: int) -> RecordedSpan | None:
+        """A span, if it is kept; asked of those that come from elsewhere, and may come twice."""
+        if self._by_id is None:
+            self._by_id = {span._context.span_id: span for span in self._spans}
+        return self._by_id.get(span_id)
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -79,8 +79,8 @@ class Trace:
             if is_parent or (start_time < first.start_time and span.parent_id != first._context.span_id):
                 self.first = span
         self._spans.append(span)
-        if self._ids is not None:
-            self._ids.add(span._context.span_id)
+        if self._by_id is not None:
+            self._by_id[span._context.span_id] = span
         if not span.finished:
             self.running += 1
         elif span.finish_time > self.end:
