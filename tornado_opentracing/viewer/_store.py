@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections import OrderedDict, defaultdict, deque
@@ -163,14 +164,7 @@ class Store:
 
     def running_beside(self, span: RecordedSpan, thread: int) -> list[RecordedSpan]:
         """The requests that a thread is serving, but for that which a span belongs to."""
-        with self._lock:
-            running = [
-                each
-                for trace in self._traces.values()
-                if trace.running
-                for each in trace._spans
-                if not each.finished and each.thread == thread
-            ]
+        running = [each for each in self.running(0, math.inf) if each.thread == thread]
         parents = {each.context.span_id: each.parent_id for each in running}
         own: int | None = span.context.span_id
         while own is not None:
