@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Development tasks: ``nox`` tests and checks everything, ``nox -s demo`` shows what it does."""
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import sys
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "docs", "lowest", "tracers", "beside", "applications(flower)", "tests"]
+nox.options.sessions = ["lint", "docs", "package", "lowest", "tracers", "beside", "applications(flower)", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 # A Python that is not on this machine is left out, on CI too.
 nox.options.error_on_missing_interpreters = False
@@ -252,12 +254,13 @@ def mutation(session: nox.Session, module: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check types, style, and who imports whom."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".[opentelemetry]")
+    """Check types, style, who imports whom, and that each file says whose it is."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"), ".[opentelemetry]", "-c", "constraints.txt")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
     session.run("lint-imports")
+    session.run("reuse", "lint", "--lines")
     # With pyright, which the tests do without.
     session.run("pytest", "tests/project/test_typing.py")
     if shutil.which("npx") is None:
@@ -268,6 +271,19 @@ def lint(session: nox.Session) -> None:
         "npx", "--yes", f"--package={typescript}", "tsc", "--project", "tests/viewer/tsconfig.json", external=True
     )
     session.run("npx", "--yes", linter, "--deny-warnings", "tornado_opentracing/viewer/static", external=True)
+
+
+@nox.session(python="3.11")
+def lock(session: nox.Session) -> None:
+    """Make constraints.txt anew, with what it lacks; ``-- --upgrade`` takes the newest of everything."""
+    session.install("uv")
+    groups = [f"--group={name}" for name in ("test", "lint", "bench", "docs", "package")]
+    # For every Python and system at once, and silent about where the packages come from.
+    session.run(
+        "uv", "pip", "compile", "pyproject.toml", *groups, "--extra=opentelemetry", "--universal",
+        "--python-version=3.10", "--no-emit-index-url", "--no-annotate", "--quiet",
+        "--custom-compile-command=nox -s lock", "--output-file=constraints.txt", *session.posargs,
+    )  # fmt: skip
 
 
 @nox.session(python="3.11")

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Measure everybody, side by side: ``nox -s bench``, or ``python benchmarks/bench.py --environments DIRECTORY``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A chart of what a request and a fetch cost with everybody."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Who is compared: bare Tornado, tracing written by hand, this package, and its peers; none sends anything anywhere."""
 
 from __future__ import annotations

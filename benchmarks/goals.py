@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The comparisons that tell how cheap tracing is, each with what is aimed at.
 
 They are of instructions, which are the same each time, where nothing else is said. A contender's *overhead* is what it

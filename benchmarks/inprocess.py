@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Tornado without sockets: what is measured is Tornado and the tracing, and nothing of the kernel."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Instructions, counted by callgrind: the worker marks where the counting begins and ends."""
 
 from __future__ import annotations

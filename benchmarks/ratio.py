@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Time as a ratio: two contenders take turns, in bursts, on one processor; what disturbs one disturbs the other."""
 
 from __future__ import annotations

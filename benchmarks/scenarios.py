@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is measured. A scenario gives an action, of which one call is so many units: a request, a fetch, a child."""
 
 from __future__ import annotations

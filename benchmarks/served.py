@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """End to end over loopback sockets: a server here, the clients in a process of their own (``served.py PORT COUNT``)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The process that is measured: ``worker.py MEASURE CONTENDER [SCENARIO ...]`` prints a line for each scenario."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How Sphinx builds these pages: ``nox -s docs``."""
 
 from __future__ import annotations

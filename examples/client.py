@@ -1,10 +1,10 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Trace the HTTP client alone, in a program that has no ``tornado.web`` application.
 
 Run ``python examples/client.py``. Two fetches run at the same time, within a span of the program's own; the server, a
 plain callback, answers with the trace headers that it got. A third fetch finds no server any more.
 """
-
-from __future__ import annotations
 
 import asyncio
 from typing import cast

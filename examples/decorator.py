@@ -1,10 +1,10 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Trace single handlers: those under the decorator and no others. Attributes of the request can be named as tags.
 
 Run ``python examples/decorator.py``. It fetches three pages, two of which are traced, and then prints the spans. There
 is no ``init_tracing``.
 """
-
-from __future__ import annotations
 
 import asyncio
 

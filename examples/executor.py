@@ -1,10 +1,10 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Threads: the active span follows a call into a thread pool.
 
 Run ``python examples/executor.py``. One handler uses Tornado's ``run_in_executor``, which needs nothing; another uses
 asyncio's, and Tornado's ``run_on_executor``, with this package's pool. It prints every span with its parent.
 """
-
-from __future__ import annotations
 
 import asyncio
 import threading

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A small shop, traced: concurrent requests over four services, each trace drawn as a tree.
 
 ``nox -s demo`` runs it, and so does ``python examples/gather.py``. With ``--serve`` the shop stays open: each request

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A shop whose three services are processes of their own, two workers each, that send their spans to a collector.
 
 OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python examples/otlp.py

@@ -1,10 +1,10 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Trace everything: every request of a Tornado application, and every fetch that it makes.
 
 Run ``python examples/simple.py``. It fetches a page, whose handler fetches two parts at the same time, and then prints
 every span with its parent. The handlers contain nothing about tracing.
 """
-
-from __future__ import annotations
 
 import asyncio
 

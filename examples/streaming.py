@@ -1,10 +1,10 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Streamed bodies, both ways: an upload that is stored chunk by chunk, and a response read as it arrives.
 
 Run ``python examples/streaming.py``. The request's span is active for every chunk that the server receives, and the
 span of the code that called ``fetch`` is active for every chunk that the client sends or receives.
 """
-
-from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,10 +1,10 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """WebSockets: a span for the handshake on both ends, and one for each message.
 
 Run ``python examples/websocket.py``. It connects to an echo server, sends two messages, and prints every span. The
 spans of the messages follow from the handshake; what a message does itself is beneath its span.
 """
-
-from __future__ import annotations
 
 import asyncio
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Build the sdist and the wheel into ``dist``, and check what no other tool does: twice the same, and complete."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Make a release of what is checked out: its version, its date in the changelog, a commit and a tag; nothing is sent.
 
 ``nox -s release -- 2.0.0`` runs this. ``--check v2.0.0`` only looks whether a tag and what it stands on agree, and

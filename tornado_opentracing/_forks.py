@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Threads that are not there while the process is forked: a child of a process with threads may find locks that nobody
 will open, of which Python 3.12 warns."""
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done with a failure that is not the application's: a tracer's, or a callback's.
 
 It is logged once, with its secrets redacted, and never seen by the application.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What ``opentelemetry-instrument`` finds: tracing by this package, as the environment says, without a line of code."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How an exception is shown: its text and its stack trace, with their secrets redacted and within bounds."""
 
 from __future__ import annotations

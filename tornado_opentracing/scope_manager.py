@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which span is active, kept in a :class:`contextvars.Context`.
 
 A task, a callback and a ``gen.coroutine`` each run in a context of their own, copied from that of the code that

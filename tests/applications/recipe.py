@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Start an application for real, traced by its recipe alone, make requests, end it, and look at the spans.
 
 python tests/applications/recipe.py NAME

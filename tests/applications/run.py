@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Run an application's own tests bare and traced, and compare by test: none may notice the difference.
 
     python tests/applications/run.py NAME FOLDER [arguments of pytest]

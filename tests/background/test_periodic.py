@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a request sets going and nobody ends: the ticks of a ``PeriodicCallback`` are not in the request's trace."""
 
 from __future__ import annotations

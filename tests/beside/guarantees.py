@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What holds beside another instrumentation of Tornado, whoever came first: the tests of each peer inherit these."""
 
 from __future__ import annotations

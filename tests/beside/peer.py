@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the tests know of another instrumentation of Tornado: how it is switched on and off, and what it recorded."""
 
 from __future__ import annotations

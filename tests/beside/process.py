@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``python -m beside.process MODULE PEER STEP...``: switches a peer and this package on and off, and prints what came.
 
 A process of its own for each order, since most peers can be switched on but once.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The application that is served beside a peer, the requests to it, and the spans that are to come of them."""
 
 from __future__ import annotations

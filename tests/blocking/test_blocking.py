@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What blocks the event loop is written onto the span that is active then, with the stack of that moment."""
 
 from __future__ import annotations

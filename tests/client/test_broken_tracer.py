@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A tracer that fails, or injects what HTTP cannot carry, does not break the fetch."""
 
 from __future__ import annotations

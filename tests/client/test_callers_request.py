@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The caller's request is the caller's: the fetch changes none of its attributes, and the response names it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """One span for each logical fetch, however it is called, through whatever client."""
 
 from __future__ import annotations

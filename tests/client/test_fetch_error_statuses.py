@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``client_error_statuses``: of which responses the span of a fetch is an error."""
 
 from __future__ import annotations

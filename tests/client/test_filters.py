@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``client_filter`` and ``propagation_filter``: which fetches have a span, and who learns of the trace."""
 
 from __future__ import annotations

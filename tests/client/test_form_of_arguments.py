@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What lies beneath our hook gets what the caller gave, in the form in which it was given."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Of the trace headers that an application forwards, none goes out beside those of the fetch's own span."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """After a fetch the caller's request is what it would be untraced, plus the injected headers; until then, as it was."""
 
 from __future__ import annotations

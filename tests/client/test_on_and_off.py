@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Tracing of fetches is switched on and off, alone or with the server's."""
 
 from __future__ import annotations

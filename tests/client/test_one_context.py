@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """All callbacks of one fetch run in one context, that of its caller, and keep their kind."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """However a fetch ends: one finished span that tells it, and the caller gets exactly what Tornado would have given."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``remove_tracing()`` in another thread never makes a fetch raise, whatever the fetch is at."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``start_span_cb`` may look at a fetch, and change what goes out, before the context is injected."""
 
 from __future__ import annotations

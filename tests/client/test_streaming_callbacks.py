@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``streaming_callback``, ``header_callback`` and ``body_producer`` run for the code that called ``fetch``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A fetch beneath our hook may return anything: the span lasts until that is done, and the caller gets its kind."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """All that a program becomes ends in one list: its workers, its reloads, and the processes that it starts."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A plain request pays nothing for features that are off, counted in Python calls of this package."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What tracing adds, in instructions: callgrind's count is the same each time."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What must hold of anything that comes from outside: no error, no planted secret, nothing left to redact.
 
 Each property takes a :class:`Source` of decisions, which Hypothesis and Atheris both can be: it builds an input out of

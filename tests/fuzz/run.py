@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``nox -s fuzz``: each property with Hypothesis, then with Atheris where it is installed, so many seconds each."""
 
 from __future__ import annotations

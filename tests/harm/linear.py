@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is counted by ``test_linear.py``: hostile texts, twice as long and not, through all that looks at such texts.
 
 Prints a line for each piece of work, group of shapes and size, as ``benchmarks/instructions.py`` reads it: the process

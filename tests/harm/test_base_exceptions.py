@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is no ``Exception`` goes on, as if the application itself had raised it.
 
 What Tornado makes of it is Tornado's affair (it swallows cancellation in many places, and everything while it reads a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What an exception says is on the span, without secrets and within bounds, whatever the exception does."""
 
 from __future__ import annotations

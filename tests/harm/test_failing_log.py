@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A log that fails is not seen by the application, which did nothing but ask for tracing."""
 
 from __future__ import annotations

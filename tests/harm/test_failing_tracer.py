@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A tracer that fails, a callback that fails: the application does not notice.
 
 Every situation runs once without tracing and then once for each thing that can go wrong in it. What the client

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Trace headers from a client that means harm: the request is served, its span is right, and it costs little.
 
 Through raw sockets, for no HTTP client would send most of this.

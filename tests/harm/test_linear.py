@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Nothing that looks at what comes from outside takes time that grows faster than what it looks at.
 
 In instructions, counted by callgrind, and not by the clock: twice as much of a hostile text takes about twice as many.

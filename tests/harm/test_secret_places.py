@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Where secrets hide: in URLs within URLs, encoded once or more, in JSON, in arguments, with odd signs in them."""
 
 from __future__ import annotations

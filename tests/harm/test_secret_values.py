@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The value of a secret in prose goes on to where it ends, in whatever way the program shows it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What several threads touch at once is right afterwards, and nothing of it is lost or done twice.
 
 What an ordinary Python cannot interleave, one without its global lock can: there these promises rest on locks, and on

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A stack trace shows what Python's own would, though it is put together from what was shown before."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What somebody put in the place of a function of Tornado's need be none: it is called as without tracing."""
 
 from __future__ import annotations

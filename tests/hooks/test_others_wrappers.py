@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Somebody else's wrapper around what is replaced is called as often, and with the same, as without tracing."""
 
 from __future__ import annotations

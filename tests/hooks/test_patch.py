@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A patch of a class: applied, removed, and in whatever order others patch the same."""
 
 from __future__ import annotations

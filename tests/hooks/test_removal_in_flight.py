@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Tracing is removed while something is in flight. (Plain requests and fetches are in test_in_flight.py.)"""
 
 from __future__ import annotations

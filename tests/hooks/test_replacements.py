@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Whoever looks at a function of Tornado's while it is replaced sees what he would see without tracing."""
 
 from __future__ import annotations

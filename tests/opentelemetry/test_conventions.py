@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Each attribute of a live request and a live fetch, against the tables of OpenTelemetry's semantic conventions."""
 
 from __future__ import annotations

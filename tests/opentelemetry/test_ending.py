@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """No span is lost where a process ends, or is replaced, in a way that Python or Tornado knows of."""
 
 from __future__ import annotations

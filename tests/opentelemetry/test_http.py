@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What back ends see of live requests and fetches: the stable conventions for HTTP."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Without a provider of the application's own, the environment says what is exported."""
 
 from __future__ import annotations

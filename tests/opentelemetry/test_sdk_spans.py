@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the bridge makes of the SDK's spans is what the SDK would have made, by its privates or without them."""
 
 from __future__ import annotations

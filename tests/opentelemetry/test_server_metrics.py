@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Metrics of requests: as the conventions name them, right for every way a response may end."""
 
 from __future__ import annotations

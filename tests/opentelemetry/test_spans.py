@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What an SDK exports of a span, its kind, error, name, logs and values, is what OpenTelemetry's back ends look for."""
 
 from __future__ import annotations

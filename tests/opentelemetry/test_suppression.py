@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """OpenTelemetry's ``suppress_instrumentation`` keeps this package from tracing, and its baggage goes along."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """One context for OpenTracing and OpenTelemetry, also where it is left untidy: both have the same active span, and to
 look at it changes nothing."""
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``opentelemetry-instrument`` traces with this package, in processes that are configured by the environment alone."""
 
 from __future__ import annotations

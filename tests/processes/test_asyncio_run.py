@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``asyncio.run``, ``asyncio.Runner`` and Tornado's ``run_sync``: how the loop is made and ended changes no span."""
 
 from __future__ import annotations

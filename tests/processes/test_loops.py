@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Event loops, as many as there may be: in threads, and one after the other.
 
 Each program runs under asyncio's own event loop and under uvloop's, where that is installed.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Tasks that are cancelled before their first step, as by ``asyncio.run`` in the tick in which it ends: spans end."""
 
 from __future__ import annotations

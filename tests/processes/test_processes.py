@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What becomes of whole processes: forked by Tornado, or at their end while work is in flight."""
 
 from __future__ import annotations

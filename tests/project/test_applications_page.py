@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What ``docs/applications.md`` says is what ``nox -s applications`` runs."""
 
 from __future__ import annotations

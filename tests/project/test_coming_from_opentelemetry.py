@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The page for those who come from OpenTelemetry's instrumentation names all that there is."""
 
 from __future__ import annotations

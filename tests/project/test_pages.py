@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the pages of the documentation show runs, where their links lead there is something, and README stays short."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``__all__`` is what is public: importable, documented, and all that has no underscore."""
 
 from __future__ import annotations

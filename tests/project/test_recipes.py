@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the recipes of the documentation are for, they achieve: each is run as it stands on its page."""
 
 from __future__ import annotations

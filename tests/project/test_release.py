@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What ``nox -s release`` does, but for the publishing: in a repository of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The programs in ``typing`` type-check but for the lines that expect an error, as in ``# expect: arg-type``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A wrong setting is told by a message that names it and the remedy, and the page of settings has those messages."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The interpreter of the random programs, which notes what it begins and what it finds active.
 
 It uses nothing of the package but its public names.

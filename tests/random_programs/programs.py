@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The language of the random programs: trees of concurrent work, and the trace that follows from the tree alone."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Random programs: a generated tree of concurrent work is run on live servers, and its trace must be that tree.
 
 What is expected follows from the tree alone (``programs.expected``); what was begun is noted by the interpreter

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Work that a request starts but does not own: with its parent, without it, and without keeping the request alive."""
 
 from __future__ import annotations

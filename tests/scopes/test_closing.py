@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Scopes may be closed anywhere: in another task, thread or context, late, or twice; spans are finished once."""
 
 from __future__ import annotations

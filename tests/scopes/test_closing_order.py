@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Scopes that are closed in the wrong order wait for those above, and a ``finish()`` that raises stops none."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Tasks that begin at once, within the code that creates them: each is in a context of its own all the same."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Threads: what they run for a caller sees the caller's active span, and leaves nothing behind for the next."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``context=``: what is given a context has what is active in that one, wherever it was started."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``opentracing.harness``, unmodified: what every scope manager has to do, and what every tracer can under ours."""
 
 from __future__ import annotations

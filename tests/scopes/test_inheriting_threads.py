@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Threads that start with a copy of their starter's context, as Python 3.14 can have it.
 
 A pool's thread then has, for as long as it lives, what was active where the pool was first needed.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Random sequences of all that can be done to scopes: what is active, in every context and at every step, is what a
 model of a few lines says, and so is OpenTelemetry's own current span."""
 

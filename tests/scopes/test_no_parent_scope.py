@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``no_parent_scope`` cuts what is started inside from what was active, and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Who is whose child: what is active is inherited, by every way to run things at the same time."""
 
 from __future__ import annotations

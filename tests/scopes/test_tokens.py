@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``with variable.set(...)``, as Python 3.14 has it: an application's own variables and the scopes do not meet."""
 
 from __future__ import annotations

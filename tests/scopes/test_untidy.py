@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Scopes closed in any order, left by generators, or with a span that fails: nothing waits too long or piles up."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``accept_parent``: whether a request may choose its trace, its sampling and its baggage."""
 
 from __future__ import annotations

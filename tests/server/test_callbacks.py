@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``start_span_cb`` and ``finish_span_cb`` of requests: when exactly they are called, with what, what they may do."""
 
 from __future__ import annotations

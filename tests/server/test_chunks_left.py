@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a chunk of a streamed body leaves behind: nothing that the next one sees, nothing for the garbage collector."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Requests that take another way through Tornado than one Application and its handlers: traced once, and correctly."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A client that leaves before the response is finished: its request says so, ends once, and is no error by itself."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Requests that are not to be traced: ``excluded_paths`` and ``request_filter``, decided once, honoured to the end."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a WSGI application raises behind a ``FallbackHandler`` is an error of its request, answered or not."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A response that goes on for a while says when it began; most do not go on, and say nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """One request that an Application took has one server span, from the making of its handler to the end of the response.
 
 Whoever serves it in between, and whenever: a fallback, another handler, another Application, a task.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Whose child a request is: that of the trace headers, and of nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """An upload that is answered before all of it has come: Tornado closes the connection, and says so to the handler."""
 
 from __future__ import annotations

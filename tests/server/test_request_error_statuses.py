@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``server_error_statuses``: of which responses the span of a request is an error."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``inject_response_headers``: what a browser can read of it."""
 
 from __future__ import annotations

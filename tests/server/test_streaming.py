@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Streamed request bodies: ``data_received`` is part of the request, and an upload that breaks off ends its span."""
 
 from __future__ import annotations

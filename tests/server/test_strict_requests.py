@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A class of requests of the application's own, which refuses attributes that it does not know, is served as ever."""
 
 from __future__ import annotations

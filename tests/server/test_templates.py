@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``trace_templates``: a span for each template that is generated, nested as they are."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``@trace``: single handlers, without ``init_tracing``."""
 
 from __future__ import annotations

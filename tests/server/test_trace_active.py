@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The span of a handler under ``@trace``: where it is active, and when it ends."""
 
 from __future__ import annotations

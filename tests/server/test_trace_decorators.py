@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``@trace`` among other decorators, and on all kinds of methods."""
 
 from __future__ import annotations

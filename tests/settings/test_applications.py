@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Several Applications in one process, each with its own tracer and settings: they never mix."""
 
 from __future__ import annotations

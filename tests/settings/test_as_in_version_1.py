@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What version 1 did for callers of ``init_client_tracing`` and for handlers that read ``opentracing_tracing``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Requests, Applications and their settings are the application's to copy and to pickle, traced or not."""
 
 from __future__ import annotations

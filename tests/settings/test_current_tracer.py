@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``current_tracer()``: the tracer that counts where a library asks for it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A pattern that can match no path is warned of, and none that can match one."""
 
 from __future__ import annotations

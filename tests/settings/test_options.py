@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What an operator sets is checked early, and a mistake is named."""
 
 from __future__ import annotations

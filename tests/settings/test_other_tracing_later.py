@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What an earlier request left behind uses the tracing that is in force, not what was when it was started."""
 
 from __future__ import annotations

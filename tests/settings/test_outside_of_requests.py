@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Outside of any request: which of several tracers and settings counts for a fetch."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Another thread may call ``remove_tracing()`` between any two steps of what is going on: nobody notices."""
 
 from __future__ import annotations

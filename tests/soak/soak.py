@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Hours of traffic in minutes: ``python tests/soak/soak.py --requests 100000 --connections 200``.
 
 One process serves and is traced (``soak_handlers``); a second one asks, over so many connections at a time

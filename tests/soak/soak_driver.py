@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The side of the soak test that asks: so many connections, over which one request goes after the other.
 
 Knows HTTP only as far as it goes here. Reads from its input the number of the first request and how many to make, and

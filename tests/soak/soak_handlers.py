@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The side of the soak test that is tested: a tracer that checks what it is given, and handlers of every kind.
 
 Every handler says, in plain arguments, which span the spans that it starts must hang under; the ledger in place of the

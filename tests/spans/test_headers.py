@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Headers as tags, on server and client spans, and the trace's own headers in responses."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What server spans are called: by the handler's class, by the route, or as the application says. Always few names."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Who is at the other end: OpenTracing's standard ``peer.*`` tags on client and server spans."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A URL, or a text with URLs in it, is shown without its secrets."""
 
 from __future__ import annotations

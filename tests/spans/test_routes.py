@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``http.route``: which path pattern a request matched, as a template of low cardinality."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Names by route are for people: what only the regular expression needs is not in them, and they are never long."""
 
 from __future__ import annotations

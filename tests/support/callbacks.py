@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Callbacks that remember what they were called with, and an application in which requests end in every way."""
 
 from __future__ import annotations

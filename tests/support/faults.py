@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A tracer, and callbacks of an application, each part of which can be broken; and the ways to switch tracing on."""
 
 from __future__ import annotations

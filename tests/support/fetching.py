@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The other end of fetches, clients of special kinds, and the spans of both ends."""
 
 from __future__ import annotations

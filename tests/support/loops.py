@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Event loops: asyncio's own and uvloop's, and a small service to run on them, whose trace is known."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """An application that notes all that it can see of what Tornado does with it."""
 
 from __future__ import annotations

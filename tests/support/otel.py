@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """An SDK of OpenTelemetry behind the bridge, and an application that it records."""
 
 from __future__ import annotations

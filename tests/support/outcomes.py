@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """All the ways in which a request can end, each with what its span must say."""
 
 from __future__ import annotations

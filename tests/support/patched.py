@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """An application whose handler fetches, and which of Tornado's functions are in place."""
 
 from __future__ import annotations

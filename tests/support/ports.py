@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Ports that hold what they are taken for while other tests run beside: none is given to anybody else."""
 
 from __future__ import annotations

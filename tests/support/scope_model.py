@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is active where, said in a few lines, and a machine that does the same things to a scope manager.
 
 It uses nothing of the package but its public names.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans that count how often they are finished, and all the places where a scope may be closed."""
 
 from __future__ import annotations

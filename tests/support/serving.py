@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Driving a live server: one connection for many requests, and waiting for what the server does on its own."""
 
 from __future__ import annotations

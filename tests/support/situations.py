@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """All kinds of requests and fetches, each as a function that runs it and returns what its client saw."""
 
 from __future__ import annotations

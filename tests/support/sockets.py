@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A WebSocket that tells what it saw, and how the tests serve it and talk to it."""
 
 from __future__ import annotations

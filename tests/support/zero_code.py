@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Programs that are run by ``opentelemetry-instrument``, with nothing but the environment to configure tracing."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The environment variables by which the processes of a run know what to do."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Run Tornado's own test suite once, by its own runner, and write down what became of each test.
 
 Takes the arguments of ``python -m tornado.test.runtests``. All it knows of tracing is to ask, after each test, whether

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A tracer that writes every span down in a file, as it starts and as it finishes.
 
 The file is shared by every process that the suite starts or forks, and outlives those that end with ``os._exit``.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Run Tornado's own test suite bare and traced, and compare: no test may notice the difference.
 
     python tests/tornado_suite/run.py [arguments of tornado.test.runtests]

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a tracer must do under this package, whoever wrote it: the tests of each tracer inherit these."""
 
 from __future__ import annotations

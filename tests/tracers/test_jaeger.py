@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``jaeger-client``: in memory, and with the reporter that sends to an agent from a thread."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Callbacks: each may say which of the subjects it is given; not that it is given less, or something else."""
 
 from __future__ import annotations

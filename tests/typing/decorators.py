@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``@trace`` keeps the type of what it decorates, and takes names and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Options: the names and the types that there are, for ``init_tracing`` and ``TornadoTracing`` alike."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A headless Chromium, and a watch over what its pages must never do."""
 
 from __future__ import annotations

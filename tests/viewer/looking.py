@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """An application with a viewer, a browser to look at it with, and how to read what it shows."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """README's picture of the viewer: a trace of the running demo, in headless Chromium."""
 
 from __future__ import annotations

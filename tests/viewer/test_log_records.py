@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Records of logging are shown on the span under which they are emitted."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Traces go out as OTLP and come in again, from this package and from others, within bounds."""
 
 from __future__ import annotations

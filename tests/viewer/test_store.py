@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is kept where there is no room for all, and what the list knows without a look at the spans."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The tree of a trace, its critical path, and traces as text."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A client's handshake: one span, however it ends, and the trace goes on in the server."""
 
 from __future__ import annotations

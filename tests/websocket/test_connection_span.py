@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``trace_websocket_connection``: one span from open to close, which says what went over the connection."""
 
 from __future__ import annotations

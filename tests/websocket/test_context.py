@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is active on a connection is nobody's left-over, and the application's own context is its own."""
 
 from __future__ import annotations

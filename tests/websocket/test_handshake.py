@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The server's handshake: one span, until 101 or until it was refused."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans of messages, if asked for, and the fetches that a message leads to."""
 
 from __future__ import annotations

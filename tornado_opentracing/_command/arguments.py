@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What stands on the command line before the program: the options of ``init_tracing``, and the viewer's."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """One list for all that a program becomes: the workers that it forks, the processes that it starts, its reloads."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Running a program in this process as Python itself would run it: ``sys.argv``, ``sys.path`` and ``__main__``."""
 
 from __future__ import annotations

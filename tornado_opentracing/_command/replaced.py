@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A program that replaces itself by another one of Python's (``jupyter server`` does) goes on under the command."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``PeriodicCallback``: its ticks belong to no request, whoever started it.
 
 Each timer is armed by the tick before, in whose context the next one runs: what is active when the first is armed would

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The callbacks of a fetch: all of them run in one context, that of the code that called ``fetch``.
 
 A fetch that waits for a place among ``max_clients`` is started by the one that ends, in that one's context.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``AsyncHTTPClient.fetch``: one span for each logical fetch, a chain of redirects being one.
 
 What lies beneath is given what the caller gave, in the form in which it was given, with a private copy in place of the

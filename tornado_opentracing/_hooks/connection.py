@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the connection calls by itself: a streamed body's chunks, and the end of the connection.
 
 Tornado calls both in the connection's context, in which nothing of the request is active.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which requests have no span: decided once, and for every Application that a request is handed on to."""
 
 from __future__ import annotations

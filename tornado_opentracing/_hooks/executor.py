@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``IOLoop.run_in_executor``: the active span is carried into the thread."""
 
 from __future__ import annotations

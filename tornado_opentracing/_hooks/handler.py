@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``RequestHandler``: what happens to a request is told to its span, which ends with the response."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at a server's connection where requests are measured: the bytes of each response's body are counted."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Reversible patches: an attribute of a class is replaced by a wrapper of it, and put back."""
 
 from __future__ import annotations

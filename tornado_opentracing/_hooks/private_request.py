@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The private copy of a request, which is sent in place of the caller's.
 
 ``fetch`` sets ``request.headers`` on the object it is given, and headers are read when the connection is made: two

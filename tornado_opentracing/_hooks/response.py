@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at one connection, for the one response to a request that is traced.
 
 Most responses are finished by their handler, and need none of this.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``RuleRouter.find_handler``: the rule that a request was matched by is remembered."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Running something in the span of an event: active while it runs, finished when it is done."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done where an Application takes a request: one span for each, whoever serves it.
 
 It starts around the making of the handler and is active there; the handler's task inherits that. Where the response is

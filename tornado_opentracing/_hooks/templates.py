@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``tornado.template.Template``: a span for each time that one is generated, if asked for."""
 
 from __future__ import annotations

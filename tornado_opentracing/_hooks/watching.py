@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """When a fetch is over: when what ``fetch`` returned is done. The caller gets that, or something of its kind."""
 
 from __future__ import annotations

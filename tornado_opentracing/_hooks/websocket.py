@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at a server's end of a WebSocket: if asked for, spans for the connection and what happens on it.
 
 A connection lives long after its handshake. What it runs then (``open``, ``on_message``, ``on_close``, ...) is no part

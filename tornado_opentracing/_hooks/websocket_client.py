@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at a client's end of a WebSocket: a span for the handshake, and one when the connection ends."""
 
 from __future__ import annotations

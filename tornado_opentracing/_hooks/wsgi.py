@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is done at ``WSGIContainer``: an exception in its application is one of the request, to which nobody answers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Keeping secrets out of tags and logs: what may come from the network is looked at in linear time, and has a bound."""
 
 from __future__ import annotations

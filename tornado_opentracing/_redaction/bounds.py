@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How long a text may be, and how one that is longer is cut."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is percent-encoded, such as a URL that is a parameter of another."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Lines of headers in prose, such as ``Authorization: Bearer ...`` in an exception's message."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which names are a secret's: by the words they are made of, whatever their case and what stands between the words."""
 
 from __future__ import annotations

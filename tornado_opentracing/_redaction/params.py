@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters: a name, ``=`` and a value, in a query, in a form's body, and in prose."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Names in quotes with a value behind them, as in JSON and in what Python shows of a ``dict`` and of pairs."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a request holds, without the secrets in it: headers, arguments, files, a body."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """User names and passwords in front of a host: ``//bob:secret@host``, and ``bob:secret@host`` without a scheme."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The layers of a context's stack of active spans: what lies where, and where it counts.
 
 A context knows the layer on top, and each layer the one below. Who inherits a context shares its layers, so that

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The scopes of ``ContextVarsScopeManager``: layers that are closed, and that finish their span."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is known of the request that some code runs for: its configuration, and whether its span is active."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What an Application's settings say, and what is in force in it with them; the tracing in use is shown in them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What blocks an event loop: a thread watches, and writes onto the span that is active what holds the loop, and where.
 
 It looks at the stacks of all threads some times within ``blocked_after``. Where it finds the same call of

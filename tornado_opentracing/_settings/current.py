@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which tracer and options count here: those of the request that this runs for, or those of the process."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What measures requests and fetches beside their spans, where that was asked for: ``ProcessDefaults.metrics``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a developer can set: one immutable object, checked when it is made."""
 
 from __future__ import annotations
@@ -205,10 +207,6 @@ def _statuses(value: Any) -> frozenset[int]:
     return frozenset(int(status) for status in statuses)
 
 
-def _name_set(value: Any) -> frozenset[str]:
-    return frozenset(names(value))
-
-
 def _patterns(value: Any) -> tuple[re.Pattern[str], ...]:
     patterns = []
     for item in _items(value, (str, re.Pattern), "regular expressions"):
@@ -233,7 +231,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "traced_request_headers": names,
     "traced_response_headers": names,
     "unredacted_headers": _lower_names,
-    "redacted_query_params": _name_set,
+    "redacted_query_params": lambda value: frozenset(names(value)),
     "inject_response_headers": _flag,
     "trace_websocket_messages": _websocket_messages,
     "websocket_message_filter": _callback,

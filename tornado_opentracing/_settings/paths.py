@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What can be said of ``excluded_paths`` before there is a request: that a pattern can match no path at all."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is taken for a tracer: one that is given, or made by the callable that an Application's settings name."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the spans of one WebSocket connection have in common: how they are called, and which tags tell of it."""
 
 from __future__ import annotations

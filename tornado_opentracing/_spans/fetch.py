@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The span of a fetch, from the call to its response; a chain of redirects is one fetch."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Roots that follow from a span: what something that is over leads to, in traces of their own."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is kept on a request whose class is somebody else's, and may refuse attributes that it does not know."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The lifecycle that server and client spans share: start, fail, finish once.
 
 Everything that a tracer is asked for is asked here, behind the guard.

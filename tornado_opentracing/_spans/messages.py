@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The spans of what happens on a WebSocket connection once it is open: each is a trace of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a span is called once it is there: by whom, and whether it may be called otherwise."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Trace context in headers: read from those of a request, written into those of a fetch or a response."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The span of a request, from the handler it reaches to the end of the response.
 
 It is kept on the request, and is active wherever Tornado runs the handler's code.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which route a request took, as a template (``/story/{story_id}``), and what its span is called."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A span that stands for another, which is known only when somebody asks.
 
 A scope holds one span for as long as there is anybody who inherited it. Where that is to be another one later, as the

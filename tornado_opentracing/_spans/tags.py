@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is known of a request, as tags: OpenTracing's standard ones, and those that were asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Path patterns as templates of low cardinality: what a regular expression says, for people to read."""
 
 from __future__ import annotations

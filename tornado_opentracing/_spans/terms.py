@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a kind of tracer has beside OpenTracing's API: terms of its own for HTTP."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which headers carry trace context: those of the propagators in use, and what a tracer was seen to write."""
 
 from __future__ import annotations

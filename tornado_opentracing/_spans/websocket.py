@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The span of a WebSocket connection: from the end of its handshake, which it follows from, to its close."""
 
 from __future__ import annotations

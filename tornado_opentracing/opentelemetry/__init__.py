@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """OpenTracing spans as OpenTelemetry spans, complete: kind, status, exceptions, links, baggage, semantic conventions.
 
 Needs the extra ``tornado-opentracing[opentelemetry]``. Two lines in an application, with OpenTelemetry's usual

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What OpenTracing writes on a span, as OpenTelemetry's attributes: values it can hold, names its back ends know."""
 
 from __future__ import annotations

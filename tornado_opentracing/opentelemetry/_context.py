@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """OpenTelemetry's contexts: the current one; and the identity of a span, with the baggage that goes with it."""
 
 from __future__ import annotations

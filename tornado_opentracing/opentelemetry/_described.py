@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a span is called and what is known of it, told once the sampler has decided."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans that wait for their export are exported before the process ends, or is replaced by another."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is known of a request or a fetch, in the terms of OpenTelemetry's semantic conventions, once and all at once."""
 
 from __future__ import annotations
@@ -74,9 +76,7 @@ class RequestDescription(Description):
         """Method and route, unless the application has asked for another name."""
         if self._options.operation_name is not None:
             return _attributes.text(operation_name)
-        request = self._request
-        method = request.method if request.method in _attributes.METHODS else "HTTP"
-        return _name(method, getattr(request, routes.PATTERN, None))
+        return request_name(self._request)
 
     def attributes(self) -> dict[str, Any]:
         """What the conventions require and recommend of a server span, and what the application has asked for."""

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How late an event loop runs what is due: what everybody waits for while one handler holds the loop."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which methods are known: others are ``_OTHER``, so that whoever sends requests cannot make up attribute values."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How long requests and fetches take, how many there are and how large, as OpenTelemetry's conventions name it."""
 
 from __future__ import annotations

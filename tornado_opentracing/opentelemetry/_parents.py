@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a span starts beneath, and what else it refers to, in OpenTelemetry's terms."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans of OpenTelemetry's SDK, made with less work: what is known to be valid is not looked at again.
 
 A span of the SDK's is the model: each is its copy, with what is its own put in, and is ended by the SDK's own code.

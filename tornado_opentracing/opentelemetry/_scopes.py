@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The active span, kept in OpenTelemetry's context, so that there is one for OpenTelemetry and OpenTracing."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """OpenTracing's span and span context on OpenTelemetry's: tags and logs arrive where its back ends look for them."""
 
 from __future__ import annotations

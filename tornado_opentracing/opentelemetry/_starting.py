@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How a span starts: one decision of the sampler first, and only where the span is recorded is it described."""
 
 from __future__ import annotations

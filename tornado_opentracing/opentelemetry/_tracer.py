@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """OpenTracing's tracer on OpenTelemetry's API: its spans and its active span are OpenTelemetry's."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The environment variables that OpenTelemetry's own instrumentation of Tornado heeds, as options of ours."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """See in the browser, or in the terminal, what an application's requests did: no tracing system needed.
 
 For development. Two lines in an application, and a page at ``/-/traces``:

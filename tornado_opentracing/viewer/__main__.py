@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """``python -m tornado_opentracing.viewer``: the viewer alone, for processes that send their spans to it over OTLP."""
 
 from __future__ import annotations

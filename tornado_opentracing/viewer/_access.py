@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Who may see the traces; and what is said to whom they are closed, of how they are opened."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Trace headers as W3C writes them: ``traceparent`` and ``baggage``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The traces of a tracer in a file, from one run to the next."""
 
 from __future__ import annotations

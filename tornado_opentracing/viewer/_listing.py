@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Which traces are in the list, in which order, and what of it changed since it was sent."""
 
 from __future__ import annotations

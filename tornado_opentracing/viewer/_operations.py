@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Where the time goes: what the spans of all traces took, by operation."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans as OTLP brings them, from this package, from OpenTelemetry, or from any other language, as they are shown.
 
 Names of OpenTelemetry's conventions keep their names; what the list shows of a request is there by OpenTracing's too.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans as OTLP writes them in JSON: what other tools read, and this viewer reads again without loss.
 
 What OTLP has no place for is in attributes: each reference's kind in ``opentracing.ref_type`` of its link, a span's

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the pages show of traces, as JSON, made of spans. Scripts in the browser only arrange it."""
 
 from __future__ import annotations

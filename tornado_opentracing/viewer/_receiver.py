@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What takes spans over HTTP: OTLP as JSON, and as protobuf where what reads that is installed."""
 
 from __future__ import annotations

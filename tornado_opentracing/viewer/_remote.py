@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Spans of other processes, and of files, among those that are kept."""
 
 from __future__ import annotations

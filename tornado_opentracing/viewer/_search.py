@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the list is searched for: one line, such as ``tea service:shop status:>=500 duration:>100ms db.type=sql``."""
 
 from __future__ import annotations

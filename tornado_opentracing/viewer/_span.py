@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A span as it is recorded: within bounds, and without an object of the application's."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A trace as text: a tree of its spans, with a bar for the time in which each ran."""
 
 from __future__ import annotations

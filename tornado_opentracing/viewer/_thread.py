@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The viewer on a thread and an event loop of its own: it answers while the application's loop is blocked."""
 
 from __future__ import annotations

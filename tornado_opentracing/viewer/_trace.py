@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A trace as it is kept: what the list shows of it is known as its spans arrive, so that no list looks at them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A trace's spans as a tree, in the order in which they are shown, with the path that took its time."""
 
 from __future__ import annotations

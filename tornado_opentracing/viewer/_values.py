@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What is kept of the values that spans are given: no object of the application's, and nothing that fits no page."""
 
 from __future__ import annotations

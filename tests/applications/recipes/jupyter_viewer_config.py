@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """PYTHONPATH=. jupyter server --config=jupyter_viewer_config.py"""
 
 from typing import Any

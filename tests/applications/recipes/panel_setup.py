@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """panel serve panel_app.py --setup panel_setup.py"""
 
 from tornado_opentracing import init_tracing

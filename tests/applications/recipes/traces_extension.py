@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A server extension: the viewer at /-/traces, for who is at this machine."""
 
 from typing import Any

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """On the path of a traced run, so that every process of it is traced from its start, with everything on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Everybody can use it: with a screen reader, the keyboard alone, a finger, few colours, in the light and the dark."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """All that is known of a span: what can be copied, and where links lead."""
 
 from __future__ import annotations

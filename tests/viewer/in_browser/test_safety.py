@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What was recorded is text and nothing else, and the pages ask nothing of others."""
 
 from __future__ import annotations

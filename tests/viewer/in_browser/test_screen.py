@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Everything fits on the screen, is quick, and can be read."""
 
 from __future__ import annotations

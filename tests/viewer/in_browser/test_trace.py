@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What the page of a trace does with time: live, zoomed, repeated, blocked; its other views."""
 
 from __future__ import annotations

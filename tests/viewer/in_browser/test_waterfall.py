@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The waterfall of a trace as one sees it, with the mouse and with the keyboard."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // What a row shows of time: bars, the critical path, the wait for the first byte, and marks for logs and errors.
 import { draw } from "./dom.js";

@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // The difference to another trace: what took longer, what is new, and what is gone, each where it is in the tree.
 import { duration, make } from "./dom.js";

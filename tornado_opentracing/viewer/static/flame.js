@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // The flame view: what does the same is one box, as wide as it took time, on top of what it was done for.
 import { duration, make } from "./dom.js";

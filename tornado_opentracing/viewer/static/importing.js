@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // A file of OTLP in JSON that is dragged onto the list, or chosen, is sent to the server.
 

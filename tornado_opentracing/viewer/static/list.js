@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // The list of traces: what is asked for stands in the address, and the server sends what there is of that.
 import { byId, count, input, listen, readData } from "./dom.js";

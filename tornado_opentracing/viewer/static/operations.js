@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // Where the time goes: a table of operations, sorted by whatever column one likes.
 import { byId, draw, duration, make, readData } from "./dom.js";

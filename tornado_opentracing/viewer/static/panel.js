@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // All that is known of one span.
 import { button, copy, duration, make } from "./dom.js";

@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // The rows of the list. Each is there once, and they stay where they are while somebody is busy with them.
 import { count, duration, make, soFar } from "./dom.js";

@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // What can be searched for, offered as one types: names of fields, and the values that there are of them.
 import { make } from "./dom.js";

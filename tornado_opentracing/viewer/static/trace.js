@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // One trace: its head, its views, and the keys.
 import { byId, count, duration, input, listen, make, readData, soFar } from "./dom.js";

@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // The waterfall: a treegrid of rows, which are made when they are first seen.
 import { drawBars, place } from "./bars.js";

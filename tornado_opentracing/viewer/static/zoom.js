@@ -1,3 +1,5 @@
+// SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+// SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // Which part of the trace is shown: chosen by dragging over the bars or the small map above them, or with keys.
 import { draw, make } from "./dom.js";
