@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
 # SPDX-License-Identifier: Apache-2.0
-"""Build the sdist and the wheel into ``dist``, and check what no other tool does: twice the same, and complete."""
+"""Build sdist and wheel into ``dist``, and check what no other tool does: twice the same, all of it, and no more."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import tarfile
 import tempfile
 
 DIST = pathlib.Path("dist")
-#: What is tracked but no part of the sdist.
-LEFT_OUT = (".github/", ".gitignore")
+#: What is tracked but no part of the sdist, and what is a part of each, tracked or not.
+LEFT_OUT, MADE = (".github/", ".gitignore"), {"PKG-INFO", ".gitignore"}
 
 
 def build(directory: pathlib.Path) -> dict[str, str]:
@@ -24,13 +24,18 @@ def build(directory: pathlib.Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.iterdir())}
 
 
-def missing(sdist: pathlib.Path) -> list[str]:
-    """What is tracked and not in an sdist; nothing where this is no repository."""
+def wrong(sdist: pathlib.Path) -> str:
+    """What an sdist lacks of what is tracked, or has beside it; nothing where this is no repository."""
     command = ["git", "ls-files"]
     listed = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    tracked = set(listed.stdout.splitlines())
     with tarfile.open(sdist) as archive:
         packed = {member.name.partition("/")[2] for member in archive}
-    return [path for path in listed.stdout.splitlines() if path not in packed and not path.startswith(LEFT_OUT)]
+    if lacking := {path for path in tracked - packed if not path.startswith(LEFT_OUT)}:
+        return f"The sdist lacks {', '.join(sorted(lacking))}."
+    if tracked and (beside := packed - tracked - MADE):
+        return f"The sdist has what git does not know: {', '.join(sorted(beside))}. Add it, or put it elsewhere."
+    return ""
 
 
 def main() -> int:
@@ -44,10 +49,10 @@ def main() -> int:
     for name, digest in digests.items():
         print(f"{digest}  {name}")
     (sdist,) = DIST.glob("*.tar.gz")
-    if lacking := missing(sdist):
-        print(f"The sdist lacks {', '.join(lacking)}.", file=sys.stderr)
-        return 1
-    return 0
+    message = wrong(sdist)
+    if message:
+        print(message, file=sys.stderr)
+    return 1 if message else 0
 
 
 if __name__ == "__main__":

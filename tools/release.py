@@ -86,6 +86,12 @@ def release(version: str, today: datetime.date) -> None:
     )
 
 
+def linked(text: str, tag: str) -> str:
+    """The text with links that lead from anywhere to the project's files as they are at a tag."""
+    address = re.findall(r'^Repository = "(.*)"$', PYPROJECT.read_text("utf-8"), re.MULTILINE)
+    return re.sub(r"\]\((?![a-z]+:)", f"]({address[0]}/blob/{tag}/", text) if address else text
+
+
 def check(tag: str) -> str:
     """The notes of a tag that was made by :func:`release`."""
     version = tag.removeprefix("v")
@@ -94,7 +100,7 @@ def check(tag: str) -> str:
     changelog = CHANGELOG.read_text("utf-8")
     if f"## [{version}] - unreleased" in changelog:
         raise NotReadyError(f"{CHANGELOG} has no date for {version}")
-    return notes(changelog, version)
+    return linked(notes(changelog, version), tag)
 
 
 def main() -> int:

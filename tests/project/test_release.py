@@ -18,9 +18,10 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
 TOOL = ROOT / "tools" / "release.py"
 FILES = {
-    "pyproject.toml": '[project]\nname = "x"\nversion = "1.9.0"\n',
+    "pyproject.toml": '[project]\nname = "x"\nversion = "1.9.0"\n\n[project.urls]\nRepository = "https://x.example/x"\n',
     "CITATION.cff": "cff-version: 1.2.0\nversion: 1.9.0\ndate-released: 2020-01-01\n",
-    "CHANGELOG.md": "# Changelog\n\n## [2.0.0] - unreleased\n\n- New: `#1`\n\n## [1.9.0] - 2020-01-01\n\n- Old\n",
+    "CHANGELOG.md": "# Changelog\n\n## [2.0.0] - unreleased\n\n- New: `#1` [Page](docs/a.md)\n\n"
+    "## [1.9.0] - 2020-01-01\n\n- Old\n",
 }
 #: Nobody's name, settings and hooks but these.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
@@ -53,7 +54,9 @@ def test_a_release_is_a_commit_and_a_tag_with_its_date_and_notes(run: Run, tmp_p
     assert result.returncode == 0, result.stderr
     assert run("git", "status", "--porcelain").stdout == ""
     assert run("git", "log", "-1", "--format=%s %D").stdout.startswith("Release 2.0.0 HEAD")
-    assert run("git", "tag", "--list", "--format=%(contents)").stdout.strip() == "2.0.0\n\n- New: `#1`"
+    assert (
+        run("git", "tag", "--list", "--format=%(contents)").stdout.strip() == "2.0.0\n\n- New: `#1` [Page](docs/a.md)"
+    )
     assert 'version = "2.0.0"' in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
     changelog = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
     date = changelog.partition("## [2.0.0] - ")[2].partition("\n")[0]
@@ -61,7 +64,10 @@ def test_a_release_is_a_commit_and_a_tag_with_its_date_and_notes(run: Run, tmp_p
     citation = (tmp_path / "CITATION.cff").read_text(encoding="utf-8")
     assert citation == f"cff-version: 1.2.0\nversion: 2.0.0\ndate-released: {date}\n"
     checked = run(sys.executable, str(TOOL), "--check", "v2.0.0")
-    assert (checked.returncode, checked.stdout) == (0, "- New: `#1`\n")
+    assert (checked.returncode, checked.stdout) == (
+        0,
+        "- New: `#1` [Page](https://x.example/x/blob/v2.0.0/docs/a.md)\n",
+    )
 
 
 @pytest.mark.parametrize(
