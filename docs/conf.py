@@ -33,6 +33,10 @@ myst_heading_anchors = 4
 # "http:" and so on are for Sphinx to leave alone; everything else has to be a page, a file or a heading that exists.
 myst_url_schemes = ["http", "https"]
 
+# "nox -s docs -- linkcheck" asks who is elsewhere: not the reader's own server, nor the project, whose files the tests
+# look for.
+linkcheck_ignore = ["http://127.0.0.1:", PROJECT["urls"]["Repository"]]
+
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True

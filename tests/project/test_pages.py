@@ -50,6 +50,14 @@ def test_every_link_within_the_project_leads_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(path), link
 
 
+@pytest.mark.parametrize("page", sorted(LINKING))
+def test_every_block_of_code_has_an_end(page: str) -> None:
+    """One without would take the rest of the page, and nothing else would say so."""
+    fences = re.findall(r"^ *```.*$", LINKING[page].read_text("utf-8"), re.MULTILINE)
+    assert all(fence.strip() == "```" for fence in fences[1::2])
+    assert len(fences) % 2 == 0
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     index = text_of("index.md")
     listed = {line for toc in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL) for line in toc.splitlines()}

@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -86,8 +87,13 @@ def test_the_tutorial_shows_what_it_says(tmp_path: Path) -> None:
     script.write_text(program.replace("8888", str(free_port())), encoding="utf-8")
     output = run_script(script, check=False).stdout
     answers = re.findall(r"^(\d{3})\b ?(.*)$", output, re.MULTILINE)
-    assert [code for code, _ in answers] == ["200", "200", "500", "200", "200"]
-    assert [text for code, text in answers if code == "200"] == ["tea: 3, coffee: 4"] * 2 + ["[(12,)]", ""]
+    assert [code for code, _ in answers] == ["200", "200", "500", "200", "200", "200"]
+    assert [text for code, text in answers if code == "200"] == [
+        *["tea: 3, coffee: 4"] * 2,
+        "[(12,)]",
+        "tea: 3, coffee: 4",
+        "",
+    ]
     drawn = [re.split(r"(?<=\S)  ", line)[0] for line in output.splitlines() if "━" in line]
     (picture,) = re.findall(r"```text\n(.*?)```", text_of("tutorial.md"), re.DOTALL)
     expected = [re.split(r"(?<=\S)  ", line)[0] for line in picture.splitlines()]
@@ -269,6 +275,19 @@ async def test_a_library_is_traced_with_what_counts_there(servers: Servers, clie
     assert spans["query"].parent_id == spans["cached query"].context.span_id
     assert spans["cached query"].parent_id == spans["Page"].context.span_id
     assert spans["query"].tags == {"db.statement": "SELECT 1"}
+
+
+@pytest.mark.parametrize("installed", [None, ModuleType("tornado_opentracing")], ids=["nothing", "version 1"])
+def test_a_library_works_where_this_package_is_not(
+    installed: ModuleType | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where it has None, to import it fails.
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    monkeypatch.setitem(modules, "tornado_opentracing", installed)
+    page: dict[str, Any] = {}
+    exec(blocks_of("libraries.md")[1], page)
+    with page["span"]("alone") as nothing:
+        assert nothing is None
 
 
 async def test_work_that_a_request_does_not_own_is_no_part_of_it(servers: Servers, client: AsyncHTTPClient) -> None:
