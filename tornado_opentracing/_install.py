@@ -42,53 +42,58 @@ def init_tracing(
     :param tracer: an OpenTracing tracer; ``None`` means :func:`opentracing.global_tracer`, looked up at each request.
         Example: ``MockTracer(scope_manager=ContextVarsScopeManager())``
     :param start_span_cb: ``callback(span, request)``, called when a server or client span was started, before its
-        context is injected; it may rename the span, set tags and baggage. What it raises is logged. Example:
-        ``lambda span, request: span.set_tag("tenant", request.headers.get("X-Tenant"))``
+        context is injected; it may rename the span, set tags and baggage. What it raises is logged. Default: ``None``.
+        Example: ``lambda span, request: span.set_tag("tenant", request.headers.get("X-Tenant"))``
     :param trace_all: a bool: whether every request gets a span; ``False`` leaves it to the :func:`trace` decorator.
-        Example: ``False``
-    :param trace_client: a bool: whether fetches get a span. Example: ``False``
+        Default: ``True``. Example: ``False``
+    :param trace_client: a bool: whether fetches get a span. Default: ``True``. Example: ``False``
     :param traced_attributes: names of attributes of ``HTTPServerRequest``, and of its methods that need no argument, to
-        set as tags of every server span. Example: ``["remote_ip", "full_url"]``
+        set as tags of every server span. Default: ``()``. Example: ``["remote_ip", "full_url"]``
     :param operation_name: how server spans are called: ``"handler"``, after the handler's class; ``"route"``, after
-        method and route; or a callable of the handler that returns the name. Example: ``"route"``
+        method and route; or a callable of the handler that returns the name. Default: ``"handler"``; with the tracer of
+        ``create_tracer()``, ``"route"``. Example: ``"route"``
     :param excluded_paths: regular expressions, or compiled ones; a request whose whole path matches one gets no span,
-        nor do its fetches. Example: ``["/health", r"/static/.*"]``
+        nor do its fetches. Default: ``()``. Example: ``["/health", r"/static/.*"]``
     :param request_filter: ``callback(request)``, called with each ``HTTPServerRequest`` that no path excludes;
-        ``False`` excludes it. Example: ``lambda request: request.method != "OPTIONS"``
+        ``False`` excludes it. Default: ``None``. Example: ``lambda request: request.method != "OPTIONS"``
     :param finish_span_cb: ``callback(span, outcome)``, called just before a span is finished, with the handler of a
-        server span, the ``HTTPResponse`` or the exception of a client span. What it raises is logged. Example:
-        ``lambda span, outcome: span.set_tag("outcome", type(outcome).__name__)``
+        server span, the ``HTTPResponse`` or the exception of a client span. What it raises is logged. Default:
+        ``None``. Example: ``lambda span, outcome: span.set_tag("outcome", type(outcome).__name__)``
     :param traced_request_headers: names of headers to set as tags ``http.request.header.<name>``, of server and client
-        spans. Example: ``["X-Request-Id"]``
-    :param traced_response_headers: the same of responses, ``http.response.header.<name>``. Example:
+        spans. Default: ``()``. Example: ``["X-Request-Id"]``
+    :param traced_response_headers: the same of responses, ``http.response.header.<name>``. Default: ``()``. Example:
         ``["Content-Type"]``
-    :param unredacted_headers: names of headers to show although they look like secrets. Example: ``["X-Api-Key"]``
+    :param unredacted_headers: names of headers to show although they look like secrets. Default: ``()``. Example:
+        ``["X-Api-Key"]``
     :param redacted_query_params: names of parameters and fields whose values are replaced by ``REDACTED``, in the place
-        of the default ones. Example: ``DEFAULT_REDACTED_QUERY_PARAMS | {"ticket"}``
-    :param inject_response_headers: a bool: whether the span's context is put into the response's headers. Example:
-        ``True``
+        of the default ones. Default: ``DEFAULT_REDACTED_QUERY_PARAMS``. Example:
+        ``DEFAULT_REDACTED_QUERY_PARAMS | {"ticket"}``
+    :param inject_response_headers: a bool: whether the span's context is put into the response's headers. Default:
+        ``False``. Example: ``True``
     :param trace_websocket_messages: whether each ``on_message``, ``open`` and ``on_close`` of a WebSocket gets a span:
-        a bool; or ``"both"``, for each ``write_message``, too. Example: ``"both"``
-    :param websocket_message_filter: ``callback(handler, message)``; ``False`` leaves a message without a span. Example:
-        ``lambda handler, message: message != "ping"``
+        a bool; or ``"both"``, for each ``write_message``, too. Default: ``False``. Example: ``"both"``
+    :param websocket_message_filter: ``callback(handler, message)``; ``False`` leaves a message without a span. Default:
+        ``None``. Example: ``lambda handler, message: message != "ping"``
     :param trace_websocket_connection: a bool: whether each connection of a WebSocket gets a span, from open to close.
-        Example: ``True``
-    :param trace_templates: a bool: whether each ``Template.generate`` gets a span. Example: ``True``
+        Default: ``False``. Example: ``True``
+    :param trace_templates: a bool: whether each ``Template.generate`` gets a span. Default: ``False``. Example:
+        ``True``
     :param background: what the ticks of a ``PeriodicCallback`` that a request starts have to do with it:
-        ``"detached"``, nothing; ``"inherit"``, they are in its trace; ``"link"``, they follow from it. Example:
-        ``"link"``
+        ``"detached"``, nothing; ``"inherit"``, they are in its trace; ``"link"``, they follow from it. Default:
+        ``"detached"``. Example: ``"link"``
     :param accept_parent: whether a request's headers choose its parent: a bool, or a callable of the
-        ``HTTPServerRequest``. Example: ``lambda request: request.remote_ip.startswith("10.")``
+        ``HTTPServerRequest``. Default: ``True``. Example: ``lambda request: request.remote_ip.startswith("10.")``
     :param client_filter: ``callback(request)``, called with the ``HTTPRequest`` of each fetch; ``False`` leaves it
-        without a span. Example: ``lambda request: not request.url.endswith("/metrics")``
+        without a span. Default: ``None``. Example: ``lambda request: not request.url.endswith("/metrics")``
     :param propagation_filter: ``callback(request)``, called with the ``HTTPRequest`` of each fetch that has a span;
-        ``False`` keeps trace headers from who gets it. Example:
+        ``False`` keeps trace headers from who gets it. Default: ``None``. Example:
         ``lambda request: request.url.startswith("https://internal.example/")``
-    :param server_error_statuses: statuses that make a server span an error. Example: ``range(400, 600)``
-    :param client_error_statuses: statuses that make a client span an error; no response, 599, always is one. Example:
-        ``[500, 502, 503]``
+    :param server_error_statuses: statuses that make a server span an error. Default: ``range(500, 1000)``. Example:
+        ``range(400, 600)``
+    :param client_error_statuses: statuses that make a client span an error; no response, 599, always is one. Default:
+        ``range(500, 1000)``. Example: ``[500, 502, 503]``
     :param blocked_after: seconds; what holds an event loop for longer is logged on the active span, with its stack.
-        Example: ``0.1``
+        Default: ``None``. Example: ``0.1``
     :raises TypeError: an argument has the wrong type, or there is no such option; the message names it.
     :raises ValueError: an argument has the right type and means nothing, such as a regular expression that is none; the
         message names it.
@@ -119,8 +124,13 @@ def init_client_tracing(
         means the one given to :func:`init_tracing`, else the newest Application's, else
         :func:`opentracing.global_tracer`, looked up at each fetch.
     :param start_span_cb: ``callback(span, request)``, called with the :class:`tornado.httpclient.HTTPRequest` of each
-        fetch, instead of what :func:`init_tracing`, a ``TornadoTracing`` or an Application's settings say.
+        fetch, instead of what :func:`init_tracing`, a ``TornadoTracing`` or an Application's settings say. ``None``
+        leaves it to those.
     :raises TypeError: an argument has the wrong type; the message names it.
+
+    .. code-block:: python
+
+        init_client_tracing(SomeTracer(scope_manager=ContextVarsScopeManager()))
     """
     given: dict[str, Any] = {"trace_client": True}
     if isinstance(tracer, TornadoTracing):

@@ -52,6 +52,11 @@ class TornadoTracing(Tracing):
     :param options: the keywords of :func:`tornado_opentracing.init_tracing`.
     :raises TypeError: an argument has the wrong type, or there is no such option; the message names it.
     :raises ValueError: an argument has the right type and means nothing; the message names it.
+
+    .. code-block:: python
+
+        tracing = TornadoTracing(SomeTracer(scope_manager=ContextVarsScopeManager()))
+        Application(handlers, opentracing_tracing=tracing)
     """
 
     def __init__(
@@ -100,7 +105,18 @@ class TornadoTracing(Tracing):
 
         The span starts when the method is called and ends when the response is finished, after ``on_finish``.
 
-        :raises TypeError: when called, if what it decorates is not a method of a ``RequestHandler``.
+        .. code-block:: python
+
+            class Story(RequestHandler):
+                @tracing.trace("uri", "method")
+                async def get(self): ...
+
+        :param arguments: the method; or names of attributes of ``HTTPServerRequest``, or one list of them. They are
+            added to ``traced_attributes``.
+        :return: the method, a coroutine function if it was one; or, of names, the decorator.
+        :raises TypeError: what are to be names are none, or what is decorated is a class; when called, if it is not a
+            method of a ``RequestHandler``.
+        :raises ValueError: a request has no attribute of that name.
         """
         return _trace(self._config_for, self.options.traced_attributes, arguments)
 

@@ -27,7 +27,11 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
-        """Run ``fn(*args, **kwargs)`` in a thread, in a copy of the current context."""
+        """Run ``fn(*args, **kwargs)`` in a thread, in a copy of the current context.
+
+        :return: the future of what it returns, or raises.
+        :raises RuntimeError: the pool is shut down.
+        """
         carry: Any = contextvars.copy_context().run
         # A thread that inherits a context (Python 3.14 can) would keep this caller's for as long as the pool lives.
         return contextvars.Context().run(super().submit, carry, fn, *args, **kwargs)

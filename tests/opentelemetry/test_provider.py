@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from tornado_opentracing.opentelemetry import create_tracer
+from tornado_opentracing.opentelemetry import create_tracer, init_metrics
 
 AS_THE_ENVIRONMENT_SAYS = """
 from opentelemetry import trace
@@ -92,6 +92,12 @@ def test_an_exporter_that_is_not_installed_is_said_so_at_once_and_which_package_
 def test_what_is_no_provider_is_refused_at_once(given: Any) -> None:
     with pytest.raises(TypeError, match=r"tracer_provider must be a TracerProvider .*OTEL_SERVICE_NAME"):
         create_tracer(given)
+
+
+@pytest.mark.parametrize("given", ["shop", TracerProvider(), 7], ids=["a name", "another provider", "a number"])
+def test_what_is_no_meter_provider_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"meter_provider must be a MeterProvider .*, not "):
+        init_metrics(given)
 
 
 def test_opentelemetrys_own_shim_is_not_needed() -> None:

@@ -116,6 +116,18 @@ def test_every_keyword_is_explained_where_an_editor_looks_with_an_example_that_i
         assert tornado_opentracing.TornadoTracing(**given)
 
 
+def test_every_default_that_an_editor_shows_is_the_default() -> None:
+    docstring = inspect.getdoc(tornado_opentracing.init_tracing) or ""
+    found = [re.match(r"(\w+): .*Default:\s+``(.*?)``", part, re.DOTALL) for part in docstring.split(":param ")[2:]]
+    said = {match[1]: match[2] for match in found if match is not None}
+    assert list(said) == ["start_span_cb", *tornado_opentracing.OptionValues.__annotations__]
+    assert said.pop("operation_name") == '"handler"', "which is None, by which the tracer may have a word"
+    for name, default in said.items():
+        given: Any = {name: eval(default, dict(vars(tornado_opentracing)))}
+        options = tornado_opentracing.TornadoTracing(**given).options
+        assert getattr(options, name) == getattr(tornado_opentracing.TornadoTracing().options, name), name
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(tornado_opentracing.__file__).parent / "py.typed").exists()
 

@@ -54,6 +54,7 @@ def create_tracer(tracer_provider: TracerProvider | None = None) -> Tracer:
         has set none, one is made and set that exports as OpenTelemetry's environment variables say: by default, over
         OTLP/HTTP, at most 32 spans at once. It is shut down, and what is left exported, when the interpreter exits, and
         on SIGTERM where that has no handler.
+    :return: the tracer, for ``init_tracing``. Its spans have ``unwrap()``, which returns OpenTelemetry's own.
     :raises TypeError: ``tracer_provider`` is no provider.
     :raises ValueError: the environment names an exporter, or a protocol, that does not exist or is not installed.
     """
@@ -84,9 +85,17 @@ def init_metrics(meter_provider: MeterProvider | None = None) -> None:
     :param meter_provider: what makes the instruments. Without it, OpenTelemetry's global provider; where the
         application has set none, one is made and set that exports as ``OTEL_METRICS_EXPORTER`` says: by default, over
         OTLP/HTTP.
-    :raises ValueError: if ``OTEL_METRICS_EXPORTER`` names an exporter that is not installed.
+    :raises TypeError: ``meter_provider`` is no provider.
+    :raises ValueError: ``OTEL_METRICS_EXPORTER`` names an exporter that is not installed.
     """
-    before, process.metrics = process.metrics, HTTPMetrics(meter_provider or _meter_provider.global_meter_provider())
+    if meter_provider is None:
+        meter_provider = _meter_provider.global_meter_provider()
+    elif isinstance(meter_provider, type) or not hasattr(meter_provider, "get_meter"):
+        raise TypeError(
+            "meter_provider must be a MeterProvider of OpenTelemetry, such as opentelemetry.sdk.metrics."
+            f"MeterProvider(), not {meter_provider!r}"
+        )
+    before, process.metrics = process.metrics, HTTPMetrics(meter_provider)
     if before is not None:
         before.stop()
     table.MEASURING.install()

@@ -8,11 +8,14 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from tornado_opentracing._settings.options import attribute_names
+
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
 _CAPTURE = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"
 _SANITIZE = f"{_CAPTURE}SANITIZE_FIELDS"
+_ATTRIBUTES = "OTEL_PYTHON_TORNADO_TRACED_REQUEST_ATTRS"
 _EXCLUDED = ("OTEL_PYTHON_TORNADO_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS")
 
 
@@ -35,9 +38,16 @@ class ExcludedURLs:
 
 
 def server_options() -> dict[str, Any]:
-    """What is to be recorded of requests."""
+    """What is to be recorded of requests.
+
+    :raises ValueError: a request has no such attribute; the message names the variable.
+    """
+    try:
+        attributes = attribute_names(_names(_ATTRIBUTES))
+    except ValueError as error:
+        raise ValueError(f"{_ATTRIBUTES} {error}") from None
     return {
-        "traced_attributes": _names("OTEL_PYTHON_TORNADO_TRACED_REQUEST_ATTRS"),
+        "traced_attributes": attributes,
         "traced_request_headers": _names(f"{_CAPTURE}SERVER_REQUEST"),
         "traced_response_headers": _names(f"{_CAPTURE}SERVER_RESPONSE"),
     }
