@@ -80,22 +80,34 @@ PEERS = {
     "instana": ["instana==3.20.0"],
 }
 
-#: Applications that are run traced: what is installed for them, and the package whose source has their tests. Panel's
-#: wheel has its own; Bokeh and Dask publish none with theirs, nor does Streamlit, of which this is one of the last
-#: versions on Tornado: of them only the recipe is run.
-APPLICATIONS: dict[str, tuple[list[str], str | None]] = {
-    "flower": (["flower==2.0.1", "pytest-timeout==2.4.0", "setuptools"], "flower==2.0.1"),
-    "jupyter-server": (
-        ["jupyter_server[test]==2.21.1", "hatchling", "hatch-jupyter-builder"],
-        "jupyter_server==2.21.1",
-    ),
-    "panel": (["panel==1.9.4", "bokeh==3.9.2", "pytest-asyncio==1.5.0", "pytest-rerunfailures", "psutil"], None),
-    "bokeh": (["bokeh==3.9.2"], None),
-    "distributed": (["distributed==2026.8.0", "bokeh==3.9.2"], None),
-    "streamlit": (["streamlit==1.50.0"], None),
+#: Applications that are run traced, and what is installed for each. Streamlit's is one of its last versions on Tornado.
+APPLICATIONS = {
+    "flower": ["flower==2.0.1", "pytest==9.2.0", "pytest-timeout==2.4.0", "setuptools"],
+    "jupyter-server": [
+        *("jupyter_server[test]==2.21.1", "pytest==9.2.0", "pytest-jupyter==0.11.0", "pytest-timeout==2.4.0"),
+        *("hatchling", "hatch-jupyter-builder"),
+    ],
+    "panel": [
+        *("panel==1.9.4", "bokeh==3.9.2", "pytest==9.2.0", "pytest-asyncio==1.5.0", "pytest-timeout==2.4.0"),
+        *("pytest-rerunfailures", "psutil"),
+    ],
+    "bokeh": [
+        *("bokeh==3.6.0", "pytest==8.3.3", "pytest-asyncio==0.21.2", "pytest-timeout==2.4.0"),
+        *("requests", "requests-unixsocket"),
+    ],
+    "distributed": [
+        *("distributed==2026.7.1", "bokeh==3.9.2", "pytest==9.2.0", "pytest-timeout==2.4.0", "pytest-rerunfailures"),
+        # A later cloudpickle hides which file a function comes from, which some of the tests look for.
+        *("cloudpickle==3.1.1", "cryptography", "prometheus-client"),
+    ],
+    "streamlit": ["streamlit==1.50.0"],
 }
-#: Those that have tests to be run.
-WITH_TESTS = ("flower", "jupyter-server", "panel")
+#: Where an application's tests are, if not in its wheel as Panel's: in its source distribution, or in its repository.
+SDISTS = {"flower": "flower==2.0.1", "jupyter-server": "jupyter_server==2.21.1"}
+CHECKOUTS = {
+    "bokeh": ("https://github.com/bokeh/bokeh", "3.6.0"),
+    "distributed": ("https://github.com/dask/distributed", "2026.7.1"),
+}
 
 #: The modules that mutation testing breaks, each with the tests that notice most of what can be wrong with it.
 MUTATED = {
@@ -175,18 +187,29 @@ def beside(session: nox.Session, peer: str) -> None:
 @nox.parametrize("application", list(APPLICATIONS), ids=list(APPLICATIONS))
 def applications(session: nox.Session, application: str) -> None:
     """Run an application's own tests bare and traced, and compare; then start it as its recipe says."""
-    packages, source = APPLICATIONS[application]
-    session.install("pip", "pytest", *packages, f"tornado=={TORNADOS['3.11'][-1]}", ".[opentelemetry]")
-    folder = pathlib.Path(session.create_tmp())
-    if source is not None:
-        download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", source]
-        session.run("python", "-m", *download, f"--dest={folder}")
-        for archive in folder.glob("*.tar.gz"):
-            shutil.unpack_archive(archive, folder, filter="data")
-        (folder,) = (found for found in folder.iterdir() if (found / "tests").is_dir())
-    if application in WITH_TESTS:
+    session.install("pip", *APPLICATIONS[application], f"tornado=={TORNADOS['3.11'][-1]}", ".[opentelemetry]")
+    if application != "streamlit":
+        folder = _with_tests(session, application)
         session.run("python", "tests/applications/run.py", application, str(folder), *session.posargs)
     session.run("python", "tests/applications/recipe.py", application)
+
+
+def _with_tests(session: nox.Session, application: str) -> pathlib.Path:
+    """The folder in which an application's tests run."""
+    folder = pathlib.Path(session.create_tmp(), application)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if application in CHECKOUTS:
+        repository, tag = CHECKOUTS[application]
+        clone = ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--depth=1", f"--branch={tag}"]
+        session.run(*clone, repository, str(folder), external=True)
+    elif application in SDISTS:
+        download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation"]
+        session.run("python", "-m", *download, SDISTS[application], f"--dest={folder}")
+        (archive,) = folder.glob("*.tar.gz")
+        shutil.unpack_archive(archive, folder, filter="data")
+        (folder,) = (found for found in folder.iterdir() if found.is_dir())
+    return folder
 
 
 @nox.session

@@ -9,7 +9,9 @@ python tests/applications/recipe.py NAME
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,10 +21,13 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tornado.testing import bind_unused_port
 
-RECIPES = Path(__file__).resolve().parent / "recipes"
+HERE = Path(__file__).resolve().parent
+RECIPES = HERE / "recipes"
+VISITS = HERE / "visits"
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,25 @@ class Recipe:
     command: list[str]
     #: What is asked for, one after the other.
     paths: list[str]
-    #: What has to come out: in what the exporter writes to the console, or, where there is none, on the last page.
+    #: The spans that have to come out, by name: of the exporter, or, where there is none, on the last page.
     expected: list[str]
+    #: Which of them have to be in no request's trace.
+    roots: tuple[str, ...] = ()
+    #: The program in "visits" that uses the application, and at which path.
+    visit: tuple[str, str] | None = None
     #: Whether the application has the viewer in the exporter's place.
     is_viewer: bool = False
 
 
-JUPYTER = ["-m", "jupyter_server", "--allow-root", "--no-browser", "--ip=127.0.0.1", "--port={port}"]
+JUPYTER = [
+    "-m",
+    "jupyter_server",
+    "--allow-root",
+    "--no-browser",
+    "--ip=127.0.0.1",
+    "--port={port}",
+    "--IdentityProvider.token=visitor",
+]
 STREAMLIT = ["streamlit_serve.py", "run", "streamlit_app.py", "--server.port={port}", "--server.headless=true"]
 
 STARTED = {
@@ -49,11 +66,16 @@ STARTED = {
                 "--conf=flowerconfig.py",
             ],
             ["/healthcheck"],
-            ['"name": "GET /healthcheck"'],
+            ["GET /healthcheck"],
         )
     ],
     "jupyter-server": [
-        Recipe([*JUPYTER, "--config=jupyter_server_config.py"], ["/api"], ['"name": "GET /api"']),
+        Recipe(
+            [*JUPYTER, "--config=jupyter_server_config.py"],
+            ["/api"],
+            ["GET /api", "POST /api/kernels", "WS /api/kernels/{kernel_id}/channels on_message"],
+            visit=("jupyter_kernel.py", ""),
+        ),
         Recipe(
             [*JUPYTER, "--config=jupyter_viewer_config.py"],
             ["/api", "/-/traces"],
@@ -62,13 +84,19 @@ STARTED = {
         ),
     ],
     "bokeh": [
-        Recipe(["-m", "bokeh", "serve", "bokeh_app", "--port={port}"], ["/bokeh_app"], ['"name": "GET /bokeh_app"'])
+        Recipe(
+            ["-m", "bokeh", "serve", "bokeh_app", "--port={port}"],
+            ["/bokeh_app"],
+            ["GET /bokeh_app", "WS /bokeh_app/ws on_message"],
+            visit=("bokeh_session.py", "/bokeh_app"),
+        )
     ],
     "panel": [
         Recipe(
             ["-m", "panel", "serve", "panel_app.py", "--setup=panel_setup.py", "--port={port}"],
             ["/panel_app"],
-            ['"name": "GET /panel_app"'],
+            ["GET /panel_app", "WS /panel_app/ws on_message"],
+            visit=("bokeh_session.py", "/panel_app"),
         )
     ],
     "distributed": [
@@ -78,19 +106,26 @@ STARTED = {
                 "--preload=trace_dask.py",
             ],
             ["/health", "/info/main/workers.html"],
-            ['"name": "GET /health"', '"name": "GET /info/main/workers.html"'],
+            ["GET /health", "GET /info/main/workers.html"],
         )
     ],
     "streamlit": [
-        Recipe(STREAMLIT, ["/_stcore/health"], ['"name": "GET /(?:healthz|_stcore/health)"']),
+        Recipe(
+            STREAMLIT,
+            ["/_stcore/health"],
+            ["GET /(?:healthz|_stcore/health)", "WS /_stcore/stream on_message", "GET"],
+            roots=("GET",),
+            visit=("streamlit_run.py", ""),
+        ),
     ],
 }
 
 
-def follow(recipe: Recipe) -> tuple[bool, str]:
-    """Do what a recipe says; whether everything was found, and what there was."""
+def follow(recipe: Recipe) -> tuple[list[str], str]:
+    """Do what a recipe says; what is missing then, and what there was."""
     socket, port = bind_unused_port()
     socket.close()
+    url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder, Path(folder, "output").open("w+") as output:
         process = subprocess.Popen(
             [sys.executable, *(word.format(port=port) for word in recipe.command)],
@@ -108,11 +143,15 @@ def follow(recipe: Recipe) -> tuple[bool, str]:
             stderr=output,
         )
         deadline = time.monotonic() + 60
-        page = "".join(ask(process, f"http://127.0.0.1:{port}{path}", deadline) for path in recipe.paths)
-        written = page if recipe.is_viewer else ""
+        page = "".join(ask(process, f"{url}{path}", deadline) for path in recipe.paths)
+        if recipe.visit is not None:
+            program, path = recipe.visit
+            subprocess.run([sys.executable, str(VISITS / program), f"{url}{path}"], check=True, timeout=120)
+            deadline += 60
+        missing = [name for name in recipe.expected if name not in page]
         while time.monotonic() < deadline and process.poll() is None and not recipe.is_viewer:
-            written = Path(folder, "output").read_text()
-            if all(text in written for text in recipe.expected):
+            missing = missing_of(recipe, Path(folder, "output").read_text())
+            if not missing:
                 break
             time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
@@ -121,8 +160,18 @@ def follow(recipe: Recipe) -> tuple[bool, str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        found = all(text in written for text in recipe.expected)
-        return found, f"{written}\n{Path(folder, 'output').read_text()}"
+        return missing, f"{page}\n{Path(folder, 'output').read_text()}"
+
+
+def missing_of(recipe: Recipe, written: str) -> list[str]:
+    """What is not there, or not as it has to be, among the spans that the exporter has written to the console."""
+    spans: list[dict[str, Any]] = [json.loads(text) for text in re.findall(r"^\{$.*?^\}$", written, re.M | re.S)]
+    roots = {span["name"] for span in spans if span["parent_id"] is None}
+    names = {span["name"] for span in spans}
+    return [
+        *(name for name in recipe.expected if name not in names),
+        *(name for name in recipe.roots if name not in roots),
+    ]
 
 
 def ask(process: subprocess.Popen[bytes], url: str, deadline: float) -> str:
@@ -139,9 +188,9 @@ def ask(process: subprocess.Popen[bytes], url: str, deadline: float) -> str:
 def main(name: str) -> int:
     is_wrong = False
     for recipe in STARTED[name]:
-        found, written = follow(recipe)
-        print(f"{name}: {' '.join(recipe.command)}: {', '.join(recipe.expected)}: {'found' if found else 'missing'}")
-        if not found:
+        missing, written = follow(recipe)
+        print(f"{name}: {' '.join(recipe.command)}: {', '.join(recipe.expected)}: missing: {missing or 'nothing'}")
+        if missing:
             print(written)
             is_wrong = True
     return 1 if is_wrong else 0

@@ -4,9 +4,10 @@
 
     python tests/applications/run.py NAME FOLDER [arguments of pytest]
 
-FOLDER is where the application's tests lie. Of the traced runs (with ``MockTracer`` and with OpenTelemetry's tracer,
+FOLDER is where the application's tests run. Of the traced runs (with ``MockTracer`` and with OpenTelemetry's tracer,
 everything on) every span has to be finished once, but for those that are listed as left open with their reason, and the
-package must not have logged anything. A test that differs is run again in both ways, and counts if it differs again.
+package must not have logged anything. The file of a test that differs is run again in both ways, and the test counts if
+it differs again.
 """
 
 # ruff: noqa: T201
@@ -32,23 +33,43 @@ ROOT = HERE.parent.parent
 LEFT_OPEN: dict[str, dict[str, str]] = {
     "flower": {},
     "jupyter-server": {},
+    "bokeh": {},
+    "distributed": {},
     "panel": {"WS .* on_message": "presumably answered still when a test stopped the loop of its server's thread"},
 }
 
-#: By application: what its tests are, as arguments of pytest in their folder. Those of Panel, which its package has,
-#: are of Bokeh's server.
+#: In place of this project's settings, for tests that have none of their own.
+NO_SETTINGS = f"--config-file={os.devnull}"
+#: By application: what its tests are, as arguments of pytest in their folder, options with "=".
 TESTS = {
-    "flower": ["tests/unit"],
-    # What needs a kernel for long is left out: bare, too, it may hang where the machine is busy.
+    "flower": [NO_SETTINGS, "tests/unit"],
+    # Without what is about files, settings and processes alone.
     "jupyter-server": [
-        *("--timeout-method=signal", "tests/auth", "tests/base", "tests/test_files.py", "tests/test_view.py"),
-        *("tests/services/api", "tests/services/config", "tests/services/kernelspecs"),
-        "tests/services/kernels/test_api.py",
+        *("tests/auth/test_login.py", "tests/auth/test_identity.py", "tests/base", "tests/test_files.py"),
+        *("tests/test_view.py", "tests/test_gateway.py", "tests/test_terminal.py", "tests/services/api"),
+        *("tests/services/config", "tests/services/contents/test_api.py", "tests/services/events"),
+        *("tests/services/kernels/test_api.py", "tests/services/kernelspecs"),
     ],
-    "panel": ["--pyargs", "panel.tests.test_server", "panel.tests.io.test_state", "panel.tests.io.test_location"],
+    # Of Bokeh's server.
+    "panel": [
+        *(NO_SETTINGS, "--asyncio-mode=auto", "--pyargs", "panel.tests.test_server"),
+        *("panel.tests.io.test_state", "panel.tests.io.test_location"),
+    ],
+    "bokeh": [
+        "tests/unit/bokeh/server",
+        "tests/unit/bokeh/client",
+        "tests/unit/bokeh/command/subcommands/test_serve.py",
+    ],
+    "distributed": [
+        *("distributed/http", "distributed/dashboard", "distributed/comm/tests/test_ws.py"),
+        "distributed/tests/test_preload.py",
+    ],
 }
 #: What no longer tells anything once the versions are pinned.
 QUIET = ["-q", "-p", "no:cacheprovider", "-W", "ignore"]
+FAILS = re.compile("failure|error")
+#: What hangs fails, bare and traced, and the run goes on.
+LIMIT = ["--timeout=60", "--timeout-method=signal"]
 
 
 class Run:
@@ -56,7 +77,7 @@ class Run:
 
     def __init__(self, stack: str, folder: Path, arguments: list[str]) -> None:
         self.stack = stack
-        with tempfile.TemporaryDirectory() as made:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
             spans = Path(made, "spans")
             spans.mkdir()
             environment = {**os.environ}
@@ -68,17 +89,20 @@ class Run:
                     "APPLICATION_SPANS": str(spans),
                 }
             report = Path(made, "report.xml")
-            command = [sys.executable, "-m", "pytest", *QUIET, f"--junitxml={report}", *arguments]
+            written = ["--junitxml", str(report), "--override-ini=junit_family=xunit1", f"--rootdir={folder}"]
+            written.append(f"--basetemp={made}/tests")
+            command = [sys.executable, "-m", "pytest", *QUIET, *LIMIT, *written, *arguments]
             started = time.monotonic()
             output = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=3600
             )
             self.seconds = time.monotonic() - started
-            if not report.exists():
+            # Tests that fail end in 1; a module that cannot be imported, or an option that is wrong, in more.
+            if output.returncode > 1 or not report.exists():
                 sys.exit(f"{output.stdout}\n{output.stderr}\nthe {stack or 'bare'} run broke off")
-            self.outcomes = _outcomes(report)
+            self.outcomes, self.files = _outcomes(report)
             self.processes: list[dict[str, Any]] = [json.loads(path.read_text()) for path in spans.iterdir()]
-        if stack and not self.processes:
+        if stack and not self.spans:
             sys.exit(f"{output.stdout}\n{output.stderr}\nnothing was traced")
 
     def all(self, what: str) -> list[str]:
@@ -89,12 +113,15 @@ class Run:
         return sum(process["spans"] for process in self.processes)
 
 
-def _outcomes(report: Path) -> dict[str, str]:
-    found = {}
+def _outcomes(report: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What became of each test, and the file that it is in."""
+    found, files = {}, {}
     for case in ET.parse(report).iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
         kinds = sorted({child.tag for child in case if child.tag in ("failure", "error", "skipped")})
-        found[f"{case.get('classname')}::{case.get('name')}"] = " and ".join(kinds) or "passed"
-    return found
+        found[name] = " and ".join(kinds) or "passed"
+        files[name] = str(case.get("file"))
+    return found, files
 
 
 def differences(bare: Run, traced: Run) -> list[str]:
@@ -106,13 +133,17 @@ def main(name: str, folder: Path, arguments: list[str]) -> int:
     arguments = arguments or TESTS[name]
     bare = Run("", folder, arguments)
     print(f"{name}: bare: {dict(Counter(bare.outcomes.values()))} in {bare.seconds:.0f} s")
+    print(f"{name}: bare: fail: {[test for test, became in bare.outcomes.items() if FAILS.search(became)] or 'none'}")
     wrong = []
     for stack in ("mock", "opentelemetry"):
         traced = Run(stack, folder, arguments)
         print(f"{name}: {stack}: {dict(Counter(traced.outcomes.values()))} in {traced.seconds:.0f} s")
         differing = differences(bare, traced)
         if differing:
-            again = differences(Run("", folder, arguments), Run(stack, folder, arguments))
+            print(f"{name}: {stack}: tried again: {', '.join(differing)}")
+            files = sorted({{**bare.files, **traced.files}[test] for test in differing})
+            options = [argument for argument in arguments if argument.startswith("-")]
+            again = differences(Run("", folder, [*options, *files]), Run(stack, folder, [*options, *files]))
             differing = sorted({*differing} & {*again})
         wrong += [
             f"{stack}: {test}: {bare.outcomes.get(test)}, but traced {traced.outcomes.get(test)}" for test in differing

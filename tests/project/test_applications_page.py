@@ -12,7 +12,10 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 RECIPES = PROJECT / "tests" / "applications" / "recipes"
-BLOCKS = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "applications.md").read_text("utf-8"), re.DOTALL)
+PAGE = (PROJECT / "docs" / "applications.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+#: The versions in the table.
+VERSIONS = re.findall(r" (\d+(?:\.\d+)+)", " ".join(re.findall(r"^\| ([A-Z].*? \d.*?) \|", PAGE, re.MULTILINE)))
 
 
 def without_docstring(source: str) -> str:
@@ -32,3 +35,12 @@ def test_every_recipe_is_one_that_is_run(block: str) -> None:
 
 def test_the_page_has_recipes() -> None:
     assert len(BLOCKS) == 7
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_is_the_one_that_is_installed(version: str) -> None:
+    assert f"=={version}" in (PROJECT / "noxfile.py").read_text("utf-8")
+
+
+def test_the_page_has_versions() -> None:
+    assert len(VERSIONS) >= 5
