@@ -85,9 +85,16 @@ class RequestSpan(lifecycle.SpanLifecycle):
     def _name_by_answer(self, handler: RequestHandler, status: int) -> None:
         # Known only now: a prepare, or what a method is wrapped in, could have answered; a catch-all found something.
         try:
-            name = routes.name_by_answer(handler.request, type(handler), status, self._error)
-            if name is not None and self.options.start_span_cb is None:
-                naming.rename(self.span, name)
+            request, handler_class = handler.request, type(handler)
+            name = routes.name_by_answer(request, handler_class, status, self._error)
+            if name is None:
+                return
+            if self.options.start_span_cb is not None:
+                # What that has called it stays.
+                so_far = routes.operation_by_route(request, handler.application, handler_class)
+                if naming.called(self.span, "") != so_far:
+                    return
+            naming.rename(self.span, name)
         except Exception:
             report("naming a span")
 
