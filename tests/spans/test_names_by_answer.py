@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A name that only the answer tells does not replace what ``start_span_cb`` has called the span."""
 
 from __future__ import annotations

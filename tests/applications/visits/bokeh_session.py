@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """A browser's visit to an application of Bokeh's server, at the address given: its page, and its WebSocket."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Run code in a kernel of a Jupyter server, at the address given, as a notebook does."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Have a server of Streamlit's, at the address given, run its script, as the browser's page does."""
 
 from __future__ import annotations
