@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from command.programs import COMMAND, SERVER, run, running, until
+from command.programs import COMMAND, ENVIRONMENT, SERVER, run, running, until
 from tornado.httpclient import AsyncHTTPClient
 
 from tornado_opentracing._command import arguments
@@ -46,6 +48,23 @@ def test_a_program_finds_what_it_finds_without(tmp_path: Path, how: str) -> None
 def test_a_program_that_fails_ends_as_it_does_without(tmp_path: Path, program: str, code: int) -> None:
     (tmp_path / "fails.py").write_text(program)
     assert run(tmp_path, *COMMAND, "fails.py", code=code) == run(tmp_path, "fails.py", code=code)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (["nothing.py"], "can't open file 'nothing.py': [Errno 2] No such file or directory"),
+        (["-m", "nothing.at.all"], "No module named 'nothing'"),
+        (["."], "can't find '__main__' module in"),
+    ],
+)
+def test_of_a_program_that_cannot_be_run_only_that_is_said(
+    tmp_path: Path, program: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = subprocess.run([sys.executable, *COMMAND, *program], cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode in {1, 2}
+    (line,) = capfd.readouterr().err.splitlines()
+    assert said in line
 
 
 @pytest.mark.parametrize("set_up", ["logging.basicConfig(level='INFO', format='%(message)s')", "parse_command_line()"])

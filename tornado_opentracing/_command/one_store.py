@@ -18,6 +18,7 @@ from tornado_opentracing.viewer._otlp_in import decode
 from tornado_opentracing.viewer._otlp_out import encode
 from tornado_opentracing.viewer._recording import EXPORT_TO, RecordingTracer
 from tornado_opentracing.viewer._remote import record
+from tornado_opentracing.viewer._thread import ViewerThread
 
 #: The process that was reloaded, and the file in which it left its traces.
 _LEFT = "TORNADO_OPENTRACING_LEFT"
@@ -30,15 +31,16 @@ class OneStore:
     are started from here, which find it by the environment. What ``tornado.autoreload`` replaces this process by finds
     the traces in a file.
 
-    :param receiver: where it takes spans of other processes.
+    :param viewer: what shows it, and takes spans of other processes.
     """
 
-    def __init__(self, tracer: RecordingTracer, receiver: str) -> None:
+    def __init__(self, tracer: RecordingTracer, viewer: ViewerThread) -> None:
         self.tracer = tracer
-        self.receiver = receiver
+        self.url = viewer.url
+        self.receiver = viewer.receiver
         #: Whether this process took the place of another one of this program.
         self.is_reloaded = self._take_over()
-        os.environ[EXPORT_TO] = receiver
+        os.environ[EXPORT_TO] = self.receiver
         autoreload.add_reload_hook(self.hand_over)
         _forks.look_after(self)
 

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib.machinery
 import io
 import os
 import runpy
 import sys
 import types
+from collections.abc import Callable
+from typing import Any
 
 from tornado import autoreload
 
@@ -39,25 +42,42 @@ def prepare(module: str | None, arguments: list[str], original: list[str]) -> No
     loaded["_original_spec"] = importlib.machinery.ModuleSpec("tornado_opentracing", None)
 
 
-def run(module: str | None) -> None:
-    """Run it, to its end. An exception of its own ends the process as it would have, and shows no other frames."""
+def run(module: str | None, before: Callable[[], object]) -> None:
+    """Run it, to its end. An exception of its own ends the process as it would have, and shows no other frames.
+
+    :param module: what ``-m`` names, if it is that.
+    :param before: called before the first line of it is run, and not where it cannot be run: it is not there, say.
+    """
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
     try:
         if module is not None:
-            runpy._run_module_as_main(module)  # type: ignore[attr-defined]  # what "python -m" itself calls
+            _run_module(module, before)
         elif _is_container(sys.argv[0]):
-            runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
+            _run_module("__main__", before)
         else:
-            _run_file(sys.argv[0], main)
+            _run_file(sys.argv[0], main, before)
     except BaseException as error:
         if not isinstance(error, SystemExit):
             _hide_own_frames(error)
         raise
 
 
-def _run_file(path: str, main: types.ModuleType) -> None:
+def _run_module(name: str, before: Callable[[], object]) -> None:
+    private: Any = runpy
+    is_named = name != "__main__"
+    # What is wrong with the module is said by what "python -m" itself calls.
+    with contextlib.suppress(private._Error):
+        if is_named:
+            private._get_module_details(name, private._Error)
+        else:
+            private._get_main_module_details(private._Error)
+        before()
+    private._run_module_as_main(name, alter_argv=is_named)
+
+
+def _run_file(path: str, main: types.ModuleType, before: Callable[[], object]) -> None:
     name = os.path.abspath(path)
     try:
         with io.open_code(name) as file:
@@ -68,7 +88,9 @@ def _run_file(path: str, main: types.ModuleType) -> None:
     main.__file__ = name
     main.__loader__ = importlib.machinery.SourceFileLoader("__main__", name)
     main.__dict__["__cached__"] = None
-    exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)  # noqa: S102 - it is what was asked for
+    code = compile(source, name, "exec", dont_inherit=True)
+    before()
+    exec(code, main.__dict__)  # noqa: S102 - it is what was asked for
 
 
 def _is_container(path: str) -> bool:

@@ -45,7 +45,7 @@ def main() -> None:
     if not opentracing.is_global_tracer_registered():
         opentracing.set_global_tracer(tracer)
     follow(found.own, before=(lambda: None) if store is None else store.hand_over)
-    program.run(found.module)
+    program.run(found.module, before=lambda: None if store is None else _announce(store, is_opened=found.open))
 
 
 def _open_viewer(found: argparse.Namespace) -> OneStore:
@@ -55,12 +55,14 @@ def _open_viewer(found: argparse.Namespace) -> OneStore:
     viewer = ViewerThread(tracer, found.port, found.host, found.hosts)
     if found.db is not None:
         atexit.register(Database(tracer._store, found.db).close)
-    store = OneStore(tracer, viewer.receiver)
-    sys.stderr.write(f"tornado_opentracing: the traces are at {viewer.url}\n")
+    return OneStore(tracer, viewer)
+
+
+def _announce(store: OneStore, *, is_opened: bool) -> None:
+    sys.stderr.write(f"tornado_opentracing: the traces are at {store.url}\n")
     sys.stderr.flush()
-    if found.open and not store.is_reloaded:
-        webbrowser.open(viewer.url)
-    return store
+    if is_opened and not store.is_reloaded:
+        webbrowser.open(store.url)
 
 
 def _otlp_tracer(found: argparse.Namespace, store: OneStore | None) -> Tracer:
