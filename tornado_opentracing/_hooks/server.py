@@ -22,6 +22,7 @@ from tornado_opentracing._hooks.exclusion import excludes
 from tornado_opentracing._hooks.handler import EXECUTE
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
+from tornado_opentracing._settings import waiting
 from tornado_opentracing._settings.applications import config_of
 from tornado_opentracing._settings.config import TracingConfig, process
 from tornado_opentracing._spans import lifecycle, naming, routes
@@ -105,6 +106,8 @@ def _name(config: TracingConfig, delegate: HandlerDelegate) -> str:
 def _look_at_start(state: RequestSpan, delegate: HandlerDelegate, name: str) -> None:
     """Do at the start of a span what few ask for, before there is a handler."""
     request, options = delegate.request, state.options
+    if options.blocked_after is not None:
+        waiting.serve(state)
     if delegate.handler_kwargs and issubclass(delegate.handler_class, FallbackHandler):
         state.provisional_name = naming.called(state.span, name)
     if options.inject_response_headers or options.traced_response_headers:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from tornado_opentracing import _forks, _redaction
 from tornado_opentracing._guard import logger, report
 from tornado_opentracing._scopes import within
+from tornado_opentracing._settings import waiting
 from tornado_opentracing._settings.config import TracingConfig, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
 _RUN = asyncio.Handle._run.__code__
@@ -50,10 +50,9 @@ class _Noted:
     #: Whether it was started for that, for none was active.
     has_own_span: bool
     duration: float
-    #: The log on the span, where the tracer keeps it as ``MockTracer`` does.
-    log: Any
-    #: What tells the requests that wait meanwhile, where the tracer knows them.
-    tell: Callable[[float, float], object] | None
+    log: waiting.Logged
+    #: Those of the requests that wait meanwhile.
+    others: list[waiting.Logged]
 
 
 class _Step:
@@ -161,7 +160,8 @@ class Watch:
         context = getattr(handle, "_context", None)
         if context is None:
             return
-        config = context.get(within.known, (None, None))[0] or process.tracing
+        found, request = context.get(within.known, (None, None))
+        config = found or process.tracing
         limit = None if config is None else config.options.blocked_after
         if limit is None or now - step.began < limit:
             return
@@ -174,28 +174,22 @@ class Watch:
         has_own_span = span is None
         if has_own_span:
             span = tracer.start_span("loop blocked", ignore_active_span=True, start_time=time.time() - duration)
-        span.log_kv(fields)
-        logs = getattr(span, "logs", None)
-        note_waiting = getattr(tracer, "loop_is_blocked", None)
-        tell = None if note_waiting is None else note_waiting(ident, span)
-        step.noted = _Noted(span, has_own_span, duration, logs[-1] if logs else None, tell)
+        log = waiting.Logged(span, fields, step.began)
+        others = waiting.note(ident, request, span, step.began, now)
+        step.noted = _Noted(span, has_own_span, duration, log, others)
         with contextlib.suppress(RuntimeError):  # it is closed
             handle._loop.call_soon_threadsafe(step.over, context=Context())
 
 
 def _end(step: _Step, noted: _Noted, now: float) -> None:
-    """Correct how long it was, where the tracer lets that be done, and tell those who waited."""
+    """Correct how long it was, on the span and on those of who waited."""
     ended = min(step.ended or now, now)
     duration = max(ended - step.began, noted.duration)
     moment = time.time() - (now - ended)
-    kept = getattr(noted.log, "key_values", None)
-    if isinstance(kept, dict) and kept.get("event") == "loop blocked":
-        kept["duration"] = duration
-        noted.log.timestamp = moment
+    for log in (noted.log, *noted.others):
+        log.correct(max(duration - (log.began - step.began), 0.0), moment)
     if noted.has_own_span:
         noted.span.finish(moment)
-    if noted.tell is not None:
-        noted.tell(moment - duration, moment)
 
 
 def _active(config: TracingConfig) -> tuple[Any, Any]:

@@ -54,6 +54,7 @@ class TracingConfig:
             or options.inject_response_headers
             or options.traced_response_headers
             or callable(options.operation_name)
+            or options.blocked_after
         )
 
     @property

@@ -11,7 +11,8 @@ from opentracing import tags
 
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
-from tornado_opentracing._spans import followers, naming, routes
+from tornado_opentracing._scopes.ids import ids_of
+from tornado_opentracing._spans import naming, routes
 from tornado_opentracing._spans.tags import ROUTE, client_tags, server_tags
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _in_terms_of(tracer: Tracer, describe: str, *args: Any) -> dict[str, Any] | 
 
 def _shared(found: dict[str, Any], handshake: Span) -> dict[str, Any]:
     chosen = {name: found[name] for name in _SHARED if name in found}
-    trace_id, span_id = followers.ids(handshake)
+    trace_id, span_id = ids_of(handshake)
     # The handshake's span has it already: its own id.
     chosen[CONNECTION_ID] = span_id or secrets.token_hex(8)
     if trace_id is not None:

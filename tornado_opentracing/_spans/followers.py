@@ -33,26 +33,6 @@ def start_root(  # noqa: PLR0917 - as of lifecycle.start, and what it follows fr
     return lifecycle.start(kind, config, tracer, name, span_tags, parent, True, references)
 
 
-def ids(span: Span) -> tuple[str | None, str | None]:
-    """The trace's and the span's id as their headers have them; ``None`` where the tracer does not tell."""
-    try:
-        context: Any = span.context
-        is_unwrapped = hasattr(context, "unwrap")
-        if is_unwrapped:
-            context = context.unwrap()
-        found = (_text(getattr(context, "trace_id", None), 32), _text(getattr(context, "span_id", None), 16))
-        return found if is_unwrapped else (found[0] and found[0].lstrip("0"), found[1] and found[1].lstrip("0"))
-    except Exception:
-        report("reading a span's context")
-        return None, None
-
-
-def _text(value: Any, width: int) -> str | None:
-    if isinstance(value, int):
-        return f"{value:0{width}x}"
-    return value if isinstance(value, str) else None
-
-
 class LaterRoot(lifecycle.SpanLifecycle):
     """A root that starts only when something starts a span beneath it."""
 

@@ -8,7 +8,6 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 import opentracing
@@ -139,24 +138,6 @@ class RecordingTracer(MockTracer):
             logger.warning(
                 "a request for %s did not reach the trace viewer: put viewer_routes before other routes", path
             )
-
-    def loop_is_blocked(self, thread: int, span: RecordedSpan) -> Callable[[float, float], None]:
-        """Take note of the requests that wait meanwhile; what is returned has them say so.
-
-        :param thread: the identifier of the thread of the loop.
-        :param span: what blocks it.
-        :return: to be called with the beginning and the end, in seconds since the epoch.
-        """
-        found = self._store.running_beside(span, thread)
-
-        def tell(begin: float, end: float) -> None:
-            trace_id, name = f"{span.context.trace_id:032x}", span.operation_name
-            for waiting in found:
-                duration = end - max(begin, waiting.start_time)
-                fields = {"event": "waited for blocked loop", "duration": duration}
-                waiting.log_kv({**fields, "blocked by": name, "blocked by trace": trace_id}, end)
-
-        return tell
 
     def traces(self) -> list[Trace]:
         """The traces that are kept, the newest first. They go on changing as spans arrive."""

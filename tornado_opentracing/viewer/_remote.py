@@ -88,7 +88,6 @@ def _made(store: Store, span: ReadSpan) -> RecordedSpan:
         made.log_kv(fields, timestamp)
     made.references = span.references[:MOST_ITEMS]
     made.dropped += span.dropped
-    made.thread = 0  # none of this process
     if span.is_running and len(store.elsewhere) < _MOST_ELSEWHERE:
         return made
     if span.finish_time is None:

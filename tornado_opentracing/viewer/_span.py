@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from threading import get_ident
 from typing import Any, Protocol
 
 from opentracing import logs as log_fields
@@ -82,7 +81,6 @@ class RecordedSpan(MockSpan):
         self._tracer = tracer
         self._store: _Store = tracer._store
         self.service: str = tracer.service
-        self.thread = get_ident()
         self.counted = 0
         self._context = context
         self.operation_name = operation_name

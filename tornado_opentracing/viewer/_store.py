@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections import OrderedDict, defaultdict, deque
@@ -163,17 +162,6 @@ class Store:
             trace = self._trace_of(span)
             if trace is not None:
                 trace.errors += span.is_error - before
-
-    def running_beside(self, span: RecordedSpan, thread: int) -> list[RecordedSpan]:
-        """The requests that a thread is serving, but for that which a span belongs to."""
-        running = [each for each in self.running(0, math.inf) if each.thread == thread]
-        parents = {each.context.span_id: each.parent_id for each in running}
-        own: int | None = span.context.span_id
-        while own is not None:
-            parents.setdefault(own, None)
-            own = parents.pop(own)
-        kind = ext.SPAN_KIND_RPC_SERVER
-        return [each for each in running if each.context.span_id in parents and each.tags.get(ext.SPAN_KIND) == kind]
 
     def traces(self) -> list[Trace]:
         """All traces, the newest first."""
