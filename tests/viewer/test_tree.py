@@ -103,6 +103,27 @@ def test_the_critical_path_covers_what_nobody_waited_for_without_overlap(drawn: 
     assert all(0 <= node.self_time <= node.end - node.begin for node in tree.nodes)
 
 
+def test_a_websockets_connection_is_what_waits_and_not_what_works() -> None:
+    tracer = RecordingTracer()
+    handshake = tracer.start_span("Chat", start_time=0)
+    after = [follows_from(handshake.context)]
+    idle = tracer.start_span("Chat.connection", references=after, tags={"websocket.messages.out": 0}, start_time=1)
+    handshake.finish(1)
+    tracer.start_span("Chat.on_message", references=after, start_time=5).finish(6)
+    assert _tree.build(tracer.traces()[0].spans, now=20).end == 20
+    idle.finish(3600)
+
+    (trace,) = tracer.traces()
+    tree = _tree.build(trace.spans)
+    assert {node.span.operation_name: node.critical for node in tree.nodes} == {
+        "Chat": [(0, 1)],
+        "Chat.connection": [],
+        "Chat.on_message": [(5, 6)],
+    }
+    assert [node.self_time for node in tree.nodes] == [1, 0, 1]
+    assert (tree.end, trace.end) == (6, 6)
+
+
 def test_the_critical_path_leads_over_all_roots_and_messages() -> None:
     """A WebSocket's messages come after the handshake that they are beneath; a second root may go on alone."""
     nodes = tree_of(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support import Recorded, Recorder, Servers, only
 from support.serving import settled, until
+from support.tracers import KeepingTracer
 from tornado.web import Application
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, websocket_connect
 
@@ -93,6 +94,14 @@ async def test_it_says_what_went_over_the_connection(
     }
     assert not found.is_error
     assert handshake.status == 101
+
+
+async def test_it_counts_from_its_start_by_which_it_is_known(connect: Callable[..., Any]) -> None:
+    tracer = KeepingTracer()
+    init_tracing(tracer, trace_client=False, trace_websocket_connection=True)
+    await connect()
+    (started,) = [tags for name, tags in tracer.started if name == "Echo.connection"]
+    assert (started["websocket.messages.in"], started["websocket.messages.out"]) == (0, 0)
 
 
 async def test_it_ends_with_the_code_and_the_reason_that_the_application_gave(

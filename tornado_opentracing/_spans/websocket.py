@@ -77,7 +77,8 @@ def start_connection_span(handshake: RequestSpan, handler: Any) -> ConnectionSpa
         handshake.config,
         handshake.tracer,
         connections.name(handshake, handler, "connection"),
-        {tags.COMPONENT: COMPONENT, **connections.server_end(handshake, handler)},
+        # Counted from the start, so that it is known for what it is while it is running.
+        {tags.COMPONENT: COMPONENT, MESSAGES_IN: 0, MESSAGES_OUT: 0, **connections.server_end(handshake, handler)},
         None,
         True,
         _follows(handshake),

@@ -104,7 +104,7 @@ class Store:
                 span.counted = span.size
                 trace.size += growth
                 self._size += growth
-            trace.end = max(trace.end, span.finish_time)
+            trace.ended(span)
             trace.running -= 1
             if not trace.running:
                 self._newer[trace.trace_id] = trace

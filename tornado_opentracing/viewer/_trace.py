@@ -10,6 +10,7 @@ from typing import Any
 from opentracing import tags as ext
 
 from tornado_opentracing.viewer._span import RecordedSpan
+from tornado_opentracing.viewer._values import is_idle
 
 #: What CPython takes for it, measured.
 TRACE_BYTES = 900
@@ -21,7 +22,7 @@ class Trace:
     #: The span that the trace is named after, and when it began.
     first: RecordedSpan
     begin: float
-    #: Of its spans that are kept: when the last one ended, how many are running, and how many failed.
+    #: Of its spans that are kept: when the last one ended that worked, how many are running, and how many failed.
     end = 0.0
     running = errors = 0
     #: How many spans were not kept.
@@ -63,6 +64,11 @@ class Trace:
             self._by_id = {span._context.span_id: span for span in self._spans}
         return self._by_id.get(span_id)
 
+    def ended(self, span: RecordedSpan) -> None:
+        """Know when the last span ended; how long a connection was idle is no part of what the trace took."""
+        if span.finish_time > self.end and not (self.end and is_idle(span.tags)):
+            self.end = span.finish_time
+
     def __len__(self) -> int:
         return len(self._spans)
 
@@ -85,8 +91,8 @@ class Trace:
             self._by_id[span._context.span_id] = span
         if not span.finished:
             self.running += 1
-        elif span.finish_time > self.end:
-            self.end = span.finish_time
+        else:
+            self.ended(span)
         if ext.ERROR in tags:
             self.errors += span.is_error
         if span.service not in self.services:

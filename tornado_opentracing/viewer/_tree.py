@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tornado_opentracing.viewer._values import is_idle
+
 FOLLOWS_FROM = "follows_from"
 
 
@@ -30,7 +32,9 @@ class Node:
 
     @property
     def self_time(self) -> float:
-        """The seconds in which the span ran and none of its children did."""
+        """The seconds in which the span ran and none of its children did; none of one that only waits."""
+        if self.is_idle:
+            return 0.0
         busy, last = 0.0, self.begin
         for child in sorted(self.children, key=lambda child: child.begin):
             begin, end = max(child.begin, last), min(child.end, self.end)
@@ -47,6 +51,11 @@ class Node:
     def is_open(self) -> bool:
         """Whether the span is not finished yet."""
         return not self.span.finished
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is a connection's, on which work is done by others, and which nobody waits for."""
+        return is_idle(self.span.tags)
 
 
 @dataclasses.dataclass
@@ -95,9 +104,10 @@ def build(spans: Iterable[Any], now: float | None = None) -> Tree:
             parent_node.children.append(node)
         children = below.pop(span.context.span_id, [])
         waiting += [(child, depth + 1, (*lasts, child is children[-1]), node) for child in reversed(children)]
-    tree = Tree(nodes, min((n.begin for n in nodes), default=now), max((n.end for n in nodes), default=now))
     _mark_critical(nodes)
-    return tree
+    # What is running is shown up to now; how long a connection was idle at its end tells nothing.
+    working = [node for node in nodes if node.is_open or not node.is_idle] or nodes
+    return Tree(nodes, min((n.begin for n in nodes), default=now), max((n.end for n in working), default=now))
 
 
 def _end_of(span: Any, now: float) -> float:
@@ -108,7 +118,7 @@ def _end_of(span: Any, now: float) -> float:
 def _mark_critical(nodes: Sequence[Node]) -> None:
     """From the trace's end backwards, through whatever nobody waited for: roots, and what only follows from a span."""
     beneath = {id(child) for node in nodes for child in node.children if not _is_apart(child, node)}
-    apart = [node for node in nodes if id(node) not in beneath]
+    apart = [node for node in nodes if id(node) not in beneath and not node.is_idle]
     moment = math.inf
     for node in sorted(apart, key=lambda node: node.end, reverse=True):
         if node.begin < min(node.end, moment):
@@ -139,7 +149,7 @@ def _mark_waits(first: Node, until: float) -> None:
 
 def _is_apart(child: Node, parent: Node) -> bool:
     """Whether a span was not waited for by its parent: a WebSocket's message, say, long after the handshake."""
-    return child.begin >= parent.end or _follows(child)
+    return child.begin >= parent.end or child.is_idle or parent.is_idle or _follows(child)
 
 
 def _follows(node: Node) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 #: Characters of one value.
@@ -67,3 +68,8 @@ def plain_length(tags: dict[str, Any]) -> int | None:
         elif kind is not bool:
             return None
     return length if length <= LONGEST else None
+
+
+def is_idle(tags: Mapping[str, Any]) -> bool:
+    """Whether a span is, by its tags, that of a WebSocket's connection: it waits for messages, and does no work."""
+    return "websocket.messages.out" in tags
