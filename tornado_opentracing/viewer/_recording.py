@@ -35,6 +35,8 @@ _ids = random.Random()  # noqa: S311 - they are no secrets
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_ids.seed)
 
+_new: Any = object.__new__
+
 
 class RecordingTracer(MockTracer):
     """An OpenTracing tracer for development that keeps what it records in memory.
@@ -110,11 +112,19 @@ class RecordingTracer(MockTracer):
             if scope is not None:
                 parent = scope.span.context
         span_id = _ids.getrandbits(64) or 1
+        # Not by its __init__, which would be one more call for every span.
+        context = _new(SpanContext)
+        context.span_id = span_id
         if parent is None:
-            context, parent_id = SpanContext(_ids.getrandbits(64) or 1, span_id), None
+            context.trace_id, context._baggage = _ids.getrandbits(64) or 1, SpanContext.EMPTY_BAGGAGE
+            parent_id = None
         else:
             # The dictionary is shared, for none is ever changed.
-            context, parent_id = SpanContext(parent.trace_id, span_id, parent.baggage), parent.span_id
+            context.trace_id = parent.trace_id
+            # Not by way of the property, which costs.
+            is_own = type(parent) is SpanContext
+            context._baggage = parent._baggage if is_own else parent.baggage
+            parent_id = parent.span_id
         begin = time.time() if start_time is None else moment(start_time)
         store = self._store
         if operation_name is None or not operation_name.isascii() or len(operation_name) > LONGEST:

@@ -61,7 +61,7 @@ class RecordedSpan(MockSpan):
     trace: Any = None
     #: An estimate of its bytes, and what of that the store knows.
     size: int
-    counted: int
+    counted = 0
     #: How many tags, logs and baggage items were dropped.
     dropped = 0
     #: How many of its logs are records of ``logging``.
@@ -81,7 +81,6 @@ class RecordedSpan(MockSpan):
         self._tracer = tracer
         self._store: _Store = tracer._store
         self.service: str = tracer.service
-        self.counted = 0
         self._context = context
         self.operation_name = operation_name
         self.parent_id = parent_id

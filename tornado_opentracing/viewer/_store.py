@@ -62,6 +62,7 @@ class Store:
         with self._lock:
             self.version += 1
             trace = self._traces.get(trace_id)
+            is_new = trace is None
             if trace is None:
                 # What was refused does not come back by its children, which would look like roots.
                 is_refused = parent is not None and getattr(parent, "is_refused", False)
@@ -82,11 +83,12 @@ class Store:
             trace.size += size
             self._size += size
             span.counted = size
-            if span.finished and self.outbox is not None:
-                self.outbox.append(span)
-            if not trace.running:  # it comes finished, from elsewhere
-                self._move(trace, self._newer)
-            if self._size > self._max_bytes or len(self._traces) > self._max_traces:
+            if span.finished:  # it comes so, from elsewhere
+                if self.outbox is not None:
+                    self.outbox.append(span)
+                if not trace.running:
+                    self._move(trace, self._newer)
+            if is_new and (self._size > self._max_bytes or len(self._traces) > self._max_traces):
                 self._make_room()
 
     def finished(self, span: RecordedSpan) -> None:
@@ -104,7 +106,8 @@ class Store:
                 span.counted = span.size
                 trace.size += growth
                 self._size += growth
-            trace.ended(span)
+            if span.finish_time > trace.end:
+                trace.ended(span)
             trace.running -= 1
             if not trace.running:
                 self._newer[trace.trace_id] = trace

@@ -12,6 +12,9 @@ from opentracing import tags as ext
 from tornado_opentracing.viewer._span import RecordedSpan
 from tornado_opentracing.viewer._values import is_idle
 
+# Looked up for every span.
+_ERROR, _KIND, _SERVER, _CLIENT = ext.ERROR, ext.SPAN_KIND, ext.SPAN_KIND_RPC_SERVER, ext.SPAN_KIND_RPC_CLIENT
+
 #: What CPython takes for it, measured.
 TRACE_BYTES = 900
 
@@ -64,6 +67,13 @@ class Trace:
             self._by_id = {span._context.span_id: span for span in self._spans}
         return self._by_id.get(span_id)
 
+    def _look_whether_first(self, span: RecordedSpan) -> None:
+        first = self.first
+        # A parent that comes after its child is of another process, whose clock may be another.
+        is_parent = first.parent_id == span._context.span_id
+        if is_parent or (span.start_time < first.start_time and span.parent_id != first._context.span_id):
+            self.first = span
+
     def ended(self, span: RecordedSpan) -> None:
         """Know when the last span ended; how long a connection was idle is no part of what the trace took."""
         if span.finish_time > self.end and not (self.end and is_idle(span.tags)):
@@ -75,31 +85,30 @@ class Trace:
     def add(self, span: RecordedSpan) -> None:
         """Keep a span, and know what the list shows of it."""
         span.trace = self
-        start_time, tags = span.start_time, span.tags
-        if not self._spans:
+        start_time, tags, spans = span.start_time, span.tags, self._spans
+        if not spans:
             self.first = span
             self.begin = start_time
         else:
-            self.begin = min(self.begin, start_time)
+            if start_time < self.begin:  # noqa: PLR1730 - min() costs every span
+                self.begin = start_time
             first = self.first
-            # A parent that comes after its child is of another process, whose clock may be another.
-            is_parent = first.parent_id == span._context.span_id
-            if is_parent or (start_time < first.start_time and span.parent_id != first._context.span_id):
-                self.first = span
-        self._spans.append(span)
+            if first.parent_id is not None or start_time < first.start_time:
+                self._look_whether_first(span)
+        spans.append(span)
         if self._by_id is not None:
             self._by_id[span._context.span_id] = span
-        if not span.finished:
-            self.running += 1
-        else:
+        if span.finished:
             self.ended(span)
-        if ext.ERROR in tags:
+        else:
+            self.running += 1
+        if _ERROR in tags:
             self.errors += span.is_error
         if span.service not in self.services:
             self.services += (span.service,)
-        kind = tags.get(ext.SPAN_KIND)
-        if kind == ext.SPAN_KIND_RPC_SERVER:
+        kind = tags.get(_KIND)
+        if kind == _SERVER:
             if self.server is None or start_time < self.server.start_time:
                 self.server = span
-        elif kind == ext.SPAN_KIND_RPC_CLIENT and (self.client is None or start_time < self.client.start_time):
+        elif kind == _CLIENT and (self.client is None or start_time < self.client.start_time):
             self.client = span

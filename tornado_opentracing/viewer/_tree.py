@@ -26,6 +26,8 @@ class Node:
     end: float
     #: Whether each ancestor, from the root's child down to the span itself, is the last of its parent's children.
     lasts: tuple[bool, ...]
+    #: Whether it is a connection's, on which work is done by others, and which nobody waits for.
+    is_idle: bool
     children: list[Node] = dataclasses.field(default_factory=list)
     #: The times in which nothing but this span held the trace up, from their beginning to their end.
     critical: list[tuple[float, float]] = dataclasses.field(default_factory=list)
@@ -51,11 +53,6 @@ class Node:
     def is_open(self) -> bool:
         """Whether the span is not finished yet."""
         return not self.span.finished
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it is a connection's, on which work is done by others, and which nobody waits for."""
-        return is_idle(self.span.tags)
 
 
 @dataclasses.dataclass
@@ -98,7 +95,7 @@ def build(spans: Iterable[Any], now: float | None = None) -> Tree:
             # Parents of each other: what two MockTracers count may have the same numbers.
             waiting = [(span, 0, (), None) for span in reversed(below.pop(next(iter(below))))]
         span, depth, lasts, parent_node = waiting.pop()
-        node = Node(span, depth, span.start_time, _end_of(span, now), lasts)
+        node = Node(span, depth, span.start_time, _end_of(span, now), lasts, is_idle(span.tags))
         nodes.append(node)
         if parent_node is not None:
             parent_node.children.append(node)
