@@ -89,12 +89,10 @@ class RequestSpan(lifecycle.SpanLifecycle):
             name = routes.name_by_answer(request, handler_class, status, self._error)
             if name is None:
                 return
-            if self.options.start_span_cb is not None:
-                # What that has called it stays.
-                so_far = routes.operation_by_route(request, handler.application, handler_class)
-                if naming.called(self.span, "") != so_far:
-                    return
-            naming.rename(self.span, name)
+            so_far = routes.operation_by_route(request, handler.application, handler_class)
+            # What a callback has called it stays.
+            if self.options.start_span_cb is None or naming.called(self.span, "") == so_far:
+                naming.rename(self.span, name)
         except Exception:
             report("naming a span")
 
