@@ -27,6 +27,7 @@ from tornado_opentracing._scopes.scope import ContextVarsScope
 
 __all__ = ["ContextVarsScopeManager", "no_parent_scope"]
 
+_new = object.__new__
 _managers: weakref.WeakSet[ContextVarsScopeManager] = weakref.WeakSet()
 _managers_lock = threading.Lock()
 
@@ -49,6 +50,8 @@ class ContextVarsScopeManager(ScopeManager):
     def __init__(self) -> None:
         super().__init__()
         self._top: ContextVar[Layer | None] = ContextVar("tornado_opentracing.scope", default=None)
+        #: What is another object in the current context as soon as anything was made active there, and left so.
+        self._kept: Callable[[], object] = self._top.get
         with _managers_lock:
             _managers.add(self)
 
@@ -60,7 +63,9 @@ class ContextVarsScopeManager(ScopeManager):
         :return: the scope. Close it, best with a ``with`` statement; a scope that is never closed stays active for as
             long as its context lives.
         """
-        return ContextVarsScope(self, span, finish_on_close)
+        scope = _new(ContextVarsScope)
+        scope._open(self, span, finish_on_close)
+        return scope
 
     @property
     def active(self) -> Scope | None:
@@ -71,10 +76,6 @@ class ContextVarsScopeManager(ScopeManager):
         return None if scope is None or scope.is_cut else scope
 
     def _own_top(self) -> Layer | None:
-        return self._top.get()
-
-    def _kept(self) -> object:
-        """What is another object in the current context as soon as anything was made active there, and left so."""
         return self._top.get()
 
     def _renewed(self, token: Any) -> object | None:
@@ -174,8 +175,9 @@ def begin_with(manager: ScopeManager, span: Span) -> bool:
     if not isinstance(manager, ContextVarsScopeManager):
         return False
     Cut(manager).stay()
-    # By its token the context would lead to itself.
-    ContextVarsScope(manager, span, False)._token = None
+    scope = _new(ContextVarsScope)
+    scope._open(manager, span, False)
+    scope._token = None  # by which the context would lead to itself
     return True
 
 

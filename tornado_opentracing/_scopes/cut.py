@@ -23,7 +23,7 @@ class Cut(ContextVarsScope):
     is_cut = True
 
     def __init__(self, manager: Stack) -> None:
-        super().__init__(manager, cast("Span", None), False)
+        self._open(manager, cast("Span", None), False)
 
     def stay(self) -> None:
         """Be what the stack begins with, for good: what lies below is dropped from it."""

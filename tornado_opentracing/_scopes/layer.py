@@ -64,29 +64,39 @@ class Stack(Protocol):
 
 
 class Layer(Scope):
-    """One layer, linked to the one below. To make it is to put it on top."""
+    """One layer, linked to the one below."""
 
     # They take CPython less, of room and of time, than attributes in the instance's dictionary.
     __slots__ = ("_below", "_depth", "_manager", "_span", "_state", "_to_finish", "_token", "_waiting")
 
     is_cut = False
 
-    def __init__(self, manager: Stack, span: Span, finish_on_close: bool) -> None:
-        self._manager: Stack = manager
-        self._span: Span = span
+    _manager: Stack
+    _span: Span
+    _state: int
+    #: Those that are closed, but not finished while this one is open.
+    _waiting: list[Any] | None
+    #: list.pop is atomic: of two threads that close at once, one finishes the span.
+    _to_finish: list[Span]
+    _below: Layer | None
+    _depth: int
+    #: What set() returned; kept for as long as the context that opened this layer may have it.
+    _token: Any
+
+    def _open(self, manager: Stack, span: Span, finish_on_close: bool) -> None:
+        """Put it on top. This is no ``__init__``, by way of which it takes CPython twice as long."""
+        self._manager = manager
+        self._span = span
         self._state = OPEN
-        #: Those that are closed, but not finished while this one is open.
-        self._waiting: list[Any] | None = None
-        # list.pop is atomic: of two threads that close at once, one finishes the span.
+        self._waiting = None
         self._to_finish = [span] if finish_on_close else _NONE_TO_FINISH
         below = manager._top.get()
         if below is not None and below._state:
             below = settle(manager)
             below = None if below is None else below._as_below()
-        self._below: Layer | None = below
-        self._depth: int = 0 if below is None else below._depth + 1
-        # What set() returned; kept for as long as the context that opened this layer may have it.
-        self._token: Any = manager._top.set(self)
+        self._below = below
+        self._depth = 0 if below is None else below._depth + 1
+        self._token = manager._top.set(self)
 
     def _is_here(self) -> bool:
         """Whether the current context is the one that opened this layer, and may still have it."""

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -127,6 +126,8 @@ def checked(values: Mapping[str, Any], prefix: str = "", others: Iterable[str] =
 
 
 def _unknown(name: str, prefix: str, known: list[str]) -> str:
+    import difflib  # noqa: PLC0415 - nobody else needs it
+
     likely = difflib.get_close_matches(name, known, 1)
     meant = f" (did you mean {prefix}{likely[0]}?)" if likely else ""
     return f"{prefix}{name} is not an option{meant}; the options are {', '.join(prefix + option for option in known)}"

@@ -12,8 +12,9 @@ from opentracing import tags
 from tornado_opentracing import _redaction
 from tornado_opentracing._guard import report
 from tornado_opentracing._scopes.ids import ids_of
-from tornado_opentracing._spans import naming, routes
-from tornado_opentracing._spans.tags import ROUTE, client_tags, server_tags
+from tornado_opentracing._spans import followers, naming, routes
+from tornado_opentracing._spans.tags import COMPONENT, ROUTE, client_tags, server_tags
+from tornado_opentracing._spans.terms import terms
 
 if TYPE_CHECKING:
     from opentracing import Span, Tracer
@@ -30,34 +31,66 @@ HANDSHAKE_TRACE_ID = "websocket.handshake.trace_id"
 _OWN_CLOSE = "_tornado_opentracing_close"
 
 #: What all the rest has of the handshake: as OpenTracing, and as OpenTelemetry's conventions call it.
-_SHARED = (
+_OF_HANDSHAKE = (
     *(tags.HTTP_URL, ROUTE, tags.PEER_HOSTNAME, tags.PEER_ADDRESS),
     *(tags.PEER_HOST_IPV4, tags.PEER_HOST_IPV6, tags.PEER_PORT),
     *("url.full", "url.scheme", "url.path", "url.query", "server.address", "server.port"),
     *("client.address", "client.port", "network.peer.address", "network.peer.port"),
 )
+#: The tags of all the rest.
+TAGS = (*_OF_HANDSHAKE, CONNECTION_ID, HANDSHAKE_TRACE_ID)
 
 
-def name(handshake: RequestSpan, handler: Any, event: str) -> str:
-    """What the span of an event is called: by the route, where requests are, else by the handler."""
+class Shared:
+    """What the spans of one connection have in common, found out once."""
+
+    __slots__ = ("beginning", "described", "follows", "parent", "references", "tags")
+
+    def __init__(self, handshake: RequestSpan, handler: Any) -> None:
+        tracer = handshake.tracer
+        self.tags = {tags.COMPONENT: COMPONENT, **_server_end(handshake, handler)}
+        #: The same in the tracer's own terms, if it has such.
+        self.described = _described(tracer, self.tags)
+        #: How a root refers to the handshake that it follows from: by its parent and references, or by a tag.
+        self.follows: dict[str, Any] = {}
+        self.parent, self.references = followers.referring(tracer, handshake.span, self.follows)
+        #: What the name of each begins with: by the route, where requests are called by that, else by the handler.
+        self.beginning = _beginning(handshake, handler)
+
+
+def shared_by(handshake: RequestSpan, handler: Any) -> Shared:
+    """What everything has in common that happens on the connection that a handler serves."""
+    shared: Shared | None = handshake.shared
+    if shared is None:
+        handshake.shared = shared = Shared(handshake, handler)
+    return shared
+
+
+def _described(tracer: Tracer, found: dict[str, Any]) -> Any:
+    try:
+        describe = terms[type(tracer)].describe_connection
+        return None if describe is None else describe(tracer, found)
+    except Exception:
+        report("describing a connection")
+        return None
+
+
+def _beginning(handshake: RequestSpan, handler: Any) -> str:
     handler_class = type(handler).__name__
     if not naming.is_by_route(handshake.tracer, handshake.options):
-        return f"{handler_class}.{event}"
-    return f"WS {routes.telling_route_of(handler.request) or handler_class} {event}"
+        return f"{handler_class}."
+    return f"WS {routes.telling_route_of(handler.request) or handler_class} "
 
 
-def server_end(handshake: RequestSpan, handler: Any) -> dict[str, Any]:
-    """The tags of everything that happens on the connection that a handler serves."""
-    if handshake.connection_tags is None:
-        handshake.connection_tags = {}
-        try:
-            request, options = handler.request, handshake.options
-            found = _in_terms_of(handshake.tracer, "describe_request", request, options, ())
-            found = server_tags(request, options, ()) if found is None else found
-            handshake.connection_tags = _shared(found, handshake.span)
-        except Exception:
-            report("describing a connection")
-    return handshake.connection_tags
+def _server_end(handshake: RequestSpan, handler: Any) -> dict[str, Any]:
+    try:
+        request, options = handler.request, handshake.options
+        found = _in_terms_of(handshake.tracer, "describe_request", request, options, ())
+        found = server_tags(request, options, ()) if found is None else found
+        return _chosen(found, handshake.span)
+    except Exception:
+        report("describing a connection")
+        return {}
 
 
 def client_end(handshake: FetchSpan, url: Any) -> dict[str, Any]:
@@ -65,7 +98,7 @@ def client_end(handshake: FetchSpan, url: Any) -> dict[str, Any]:
     try:
         found = _in_terms_of(handshake.tracer, "describe_fetch", None, url, "GET", handshake.options)
         found = client_tags(None, url, "GET", handshake.options) if found is None else found
-        return _shared(found, handshake.span)
+        return _chosen(found, handshake.span)
     except Exception:
         report("describing a connection")
         return {}
@@ -78,8 +111,8 @@ def _in_terms_of(tracer: Tracer, describe: str, *args: Any) -> dict[str, Any] | 
     return None if described is None else dict(described.attributes())
 
 
-def _shared(found: dict[str, Any], handshake: Span) -> dict[str, Any]:
-    chosen = {name: found[name] for name in _SHARED if name in found}
+def _chosen(found: dict[str, Any], handshake: Span) -> dict[str, Any]:
+    chosen = {name: found[name] for name in _OF_HANDSHAKE if name in found}
     trace_id, span_id = ids_of(handshake)
     # The handshake's span has it already: its own id.
     chosen[CONNECTION_ID] = span_id or secrets.token_hex(8)

@@ -133,8 +133,11 @@ def start_fetch_span(
         try:
             # A tracer with terms of its own for HTTP describes the fetch itself; None leaves it untraced.
             describe = own_terms.describe_fetch
-            known = (own, url, method, options)
-            span_tags = client_tags(*known) if describe is None else describe(tracer, *known)
+            span_tags = (
+                client_tags(own, url, method, options)
+                if describe is None
+                else describe(tracer, own, url, method, options)
+            )
         except Exception:
             report("describing a fetch")
     if span_tags is None:

@@ -11,7 +11,7 @@ from tornado_opentracing._spans import lifecycle, propagation
 from tornado_opentracing._spans.stand_in import StandIn
 
 if TYPE_CHECKING:
-    from opentracing import Span, Tracer
+    from opentracing import Reference, Span, SpanContext, Tracer
 
     from tornado_opentracing._settings.config import TracingConfig
 
@@ -25,12 +25,19 @@ def start_root(  # noqa: PLR0917 - as of lifecycle.start, and what it follows fr
     leader: Span,
 ) -> lifecycle.Lifecycle | None:
     """Start a root that follows from a span: by reference, or by a tag where that would put it into the same trace."""
+    parent, references = referring(tracer, leader, span_tags)
+    return lifecycle.start(kind, config, tracer, name, span_tags, parent, True, references)
+
+
+def referring(
+    tracer: Tracer, leader: Span, span_tags: dict[str, Any]
+) -> tuple[SpanContext | None, list[Reference] | None]:
+    """The parent and the references of such a root; the tag, where it takes one, is put among its tags."""
     try:
-        parent, references = propagation.refuse(tracer, leader.context, span_tags)
+        return propagation.refuse(tracer, leader.context, span_tags)
     except Exception:
         report("reading a span's context")
-        parent = references = None
-    return lifecycle.start(kind, config, tracer, name, span_tags, parent, True, references)
+        return None, None
 
 
 class LaterRoot(lifecycle.SpanLifecycle):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MESSAGE_TYPE = "websocket.message.type"
 MESSAGE_SIZE = "websocket.message.size"
 BACKLOG = "websocket.backlog"
+#: The tags of a message, beside those of its connection.
+TAGS = (MESSAGE_TYPE, MESSAGE_SIZE, BACKLOG)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,18 +66,19 @@ def start(handshake: RequestSpan, message: WebSocketMessage, is_root: bool = Tru
     :param is_root: whether it is a root that follows from the handshake, though there may be an active span.
     """
     config, tracer = handshake.config, handshake.tracer
-    kind = tags.SPAN_KIND_PRODUCER if message.event == "write_message" else tags.SPAN_KIND_CONSUMER
-    span_tags = {tags.COMPONENT: COMPONENT, tags.SPAN_KIND: kind, **connections.server_end(handshake, message.handler)}
+    shared = connections.shared_by(handshake, message.handler)
+    is_root = is_root or lifecycle.active_span(tracer) is None
+    more = dict(shared.follows) if is_root else {}
+    more[tags.SPAN_KIND] = tags.SPAN_KIND_PRODUCER if message.event == "write_message" else tags.SPAN_KIND_CONSUMER
     if message.type is not None:
-        span_tags[MESSAGE_TYPE], span_tags[MESSAGE_SIZE] = message.type, message.size
+        more[MESSAGE_TYPE], more[MESSAGE_SIZE] = message.type, message.size
     if message.event == "on_close":
         ended: Any = message.handler
-        span_tags.update(connections.close_tags(ended, ended.close_code, ended.close_reason, handshake.options))
-    name = connections.name(handshake, message.handler, message.event)
-    if is_root or lifecycle.active_span(tracer) is None:
-        state = followers.start_root(MessageSpan, config, tracer, name, span_tags, handshake.span)
-    else:
-        state = lifecycle.start(MessageSpan, config, tracer, name, span_tags, None, False)
+        more.update(connections.close_tags(ended, ended.close_code, ended.close_reason, handshake.options))
+    span_tags = {**shared.tags, **more} if shared.described is None else shared.described(more)
+    parent, references = (shared.parent, shared.references) if is_root else (None, None)
+    name = shared.beginning + message.event
+    state = lifecycle.start(MessageSpan, config, tracer, name, span_tags, parent, is_root, references)
     if state is None:
         return None
     started(state, message)

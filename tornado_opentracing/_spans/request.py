@@ -55,8 +55,8 @@ class RequestSpan(lifecycle.SpanLifecycle):
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
     connection: Any = None  #: The span of that WebSocket's connection, if there is to be one.
-    #: The tags of everything that happens on that connection, once there was something.
-    connection_tags: dict[str, Any] | None = None
+    #: What the spans of everything have in common that happens on that connection, once there was something.
+    shared: Any = None
 
     def describe_response(self, headers: HTTPHeaders) -> None:
         """Set the headers of the response that were asked for as tags."""

@@ -14,12 +14,21 @@ class Terms:
     ``extract_headers``, which needs none.
     """
 
-    __slots__ = ("describe_fetch", "describe_request", "extract_headers", "inject_headers", "name_request")
+    __slots__ = (
+        "describe_connection",
+        "describe_fetch",
+        "describe_request",
+        "extract_headers",
+        "inject_headers",
+        "name_request",
+    )
 
     def __init__(self, kind: type) -> None:
         #: The attributes of a span, of a request or a fetch; ``None`` leaves it untraced.
         self.describe_request: Any = getattr(kind, "describe_request", None)
         self.describe_fetch: Any = getattr(kind, "describe_fetch", None)
+        #: The tags that the spans of a WebSocket connection share, as what makes attributes of them and more tags.
+        self.describe_connection: Any = getattr(kind, "describe_connection", None)
         #: What a request is called where the application does not say.
         self.name_request: Any = getattr(kind, "name_request", None)
         #: The context that a request's headers carry.

@@ -7,11 +7,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from opentracing import follows_from, tags
+from opentracing import follows_from
 
 from tornado_opentracing._guard import report
 from tornado_opentracing._spans import connections, lifecycle
-from tornado_opentracing._spans.tags import COMPONENT
 
 if TYPE_CHECKING:
     from opentracing import Reference
@@ -72,13 +71,14 @@ def start_connection_span(handshake: RequestSpan, handler: Any) -> ConnectionSpa
     protocol = handler.ws_connection
     if protocol is None or not handshake.options.trace_websocket_connection:
         return None
+    shared = connections.shared_by(handshake, handler)
     state = lifecycle.start(
         ConnectionSpan,
         handshake.config,
         handshake.tracer,
-        connections.name(handshake, handler, "connection"),
+        f"{shared.beginning}connection",
         # Counted from the start, so that it is known for what it is while it is running.
-        {tags.COMPONENT: COMPONENT, MESSAGES_IN: 0, MESSAGES_OUT: 0, **connections.server_end(handshake, handler)},
+        {**shared.tags, MESSAGES_IN: 0, MESSAGES_OUT: 0},
         None,
         True,
         _follows(handshake),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import SpanKind
 from opentracing import logs, tags
 
+from tornado_opentracing._spans import connections, messages
 from tornado_opentracing._tracebacks import format_exception
 from tornado_opentracing.opentelemetry._methods import known_methods
 
@@ -42,7 +43,9 @@ def of_tags(pairs: Mapping[Any, Any], kind: SpanKind, is_dup: bool) -> dict[str,
     for name, value in pairs.items():
         # As convert() and text() would, without calling them for what nearly all are.
         is_plain = type(value) is str and value.isascii()
-        if (peer := _PEERS.get(name)) is not None:
+        if name in _SAME and (is_plain or type(value) is int):
+            found[name] = value if is_plain else convert(value)
+        elif (peer := _PEERS.get(name)) is not None:
             found[peer[kind is _SERVER]] = converted = value if is_plain else convert(value)
             if is_dup:
                 found[name] = converted
@@ -174,3 +177,5 @@ _PEERS: dict[str, tuple[str, str]] = {
     tags.PEER_HOST_IPV6: ("network.peer.address", "client.address"),
     tags.PEER_PORT: ("server.port", "client.port"),
 }
+#: Names that are the same in both, of the tags that spans of this package have most: they need no closer look.
+_SAME = frozenset({tags.COMPONENT, *messages.TAGS, *connections.TAGS}) - _PEERS.keys() - _CONVENTIONS.keys()

@@ -55,7 +55,8 @@ def inject_traceparent(context: trace.SpanContext, headers: MutableMapping[str, 
     trace_id, span_id, _, flags, state, is_valid = context
     if (state is not DEFAULT_TRACE_STATE and state) or not is_valid or not _is_w3c(get_global_textmap()):
         return {}
-    headers["traceparent"] = value = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
+    # An f-string takes half as long again.
+    headers["traceparent"] = value = "00-%032x-%016x-%02x" % (trace_id, span_id, flags)  # noqa: UP031
     return {"traceparent": value}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import SpanKind
+from opentracing.tags import SPAN_KIND
 
 from tornado_opentracing.opentelemetry import _attributes
 
@@ -55,3 +56,15 @@ class Tags:
     def attributes(self) -> dict[str, Any]:
         """The tags."""
         return _attributes.of_tags(self._given, self.kind, self._is_dup) if self._given else {}
+
+
+class SharingTags(Tags):
+    """What spans know of themselves beside what they have in common, which is described already."""
+
+    def __init__(self, shared: dict[str, Any], is_dup: bool, given: dict[Any, Any]) -> None:
+        super().__init__(given, _attributes.KINDS[given.pop(SPAN_KIND)], is_dup)
+        self._shared = shared
+
+    def attributes(self) -> dict[str, Any]:
+        """Their own attributes, and those."""
+        return {**self._shared, **super().attributes()}

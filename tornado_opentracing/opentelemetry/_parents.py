@@ -42,14 +42,14 @@ def parent_of(parent: Any) -> tuple[Context, dict[str, Any]]:
 
 def referred(child_of: Any, references: list[Reference]) -> tuple[Any, list[trace.Link]]:
     """The parent and the links that references give."""
-    known: list[Any] = [each for each in references if isinstance(each.referenced_context, SpanContext)]
+    known: list[Any] = [each for each in references if isinstance(each[1], SpanContext)]
     if child_of is None and known:
         first = next((each for each in known if each.type == ReferenceType.CHILD_OF), known[0])
         child_of = first.referenced_context
         if first.type == ReferenceType.CHILD_OF:
             known.remove(first)
     return child_of, [
-        trace.Link(each.referenced_context.unwrap(), {"opentracing.ref_type": _REFERENCE_TYPES[each.type]})
-        for each in known
-        if each.referenced_context.unwrap().is_valid
+        trace.Link(found, {"opentracing.ref_type": _REFERENCE_TYPES[kind]})
+        for kind, context in known
+        if (found := context._otel_context).is_valid
     ]

@@ -3,14 +3,14 @@
 """Spans of OpenTelemetry's SDK, made with less work: what is known to be valid is not looked at again.
 
 A span of the SDK's is the model: each is its copy, with what is its own put in, and is ended by the SDK's own code.
-That rests on names that are private to the SDK, so :func:`agrees` compares one such span with one of the SDK's own,
-field by field.
+That rests on names that are private to the SDK; ``_agreement`` tells whether they are what they were.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 _new = object.__new__
 _NOTHING: Any = BoundedList(0)
-_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _LARGEST_TRACE_ID, _LARGEST_SPAN_ID = 2**128 - 1, 2**64 - 1
 
 
@@ -63,22 +61,34 @@ def _holding(attributes: dict[str, Any], model: tuple[dict[str, Any], Callable[[
     return held
 
 
+def _list_of(items: Sequence[Any], most: int | None) -> Any:
+    """The SDK's list of these."""
+    held: Any = _new(BoundedList)
+    held.dropped = 0 if most is None else max(0, len(items) - most)
+    held._dq = deque(items, most)
+    held._lock = threading.Lock()
+    return held
+
+
 class RecordedSpan(SdkSpan):
     """A span of the SDK whose lists are made when something is put in."""
 
     _attributes: Any
 
-    def put(self, attributes: dict[str, Any]) -> None:
-        """Set attributes whose names and values are known to be what the SDK can hold."""
+    def put(self, name: str, value: Any) -> None:
+        """Set an attribute whose name and value are known to be what the SDK can hold."""
         held = self._attributes
-        with self._lock:
+        lock = self._lock
+        lock.acquire()  # a with statement costs as much again as all of this
+        try:
             if self._end_time is not None:
                 return
-            values = held._dict
-            if held.max_value_len is None and (held.maxlen is None or len(values) + len(attributes) <= held.maxlen):
-                values.update(attributes)
+            if held.max_value_len is None and (held.maxlen is None or len(held._dict) < held.maxlen):
+                held._dict[name] = value
                 return
-        self.set_attributes(attributes)
+        finally:
+            lock.release()
+        self.set_attribute(name, value)
 
     def put_event(self, name: str, attributes: dict[str, Any], timestamp: int | None) -> None:
         """Add an event whose attributes are known to be what the SDK can hold."""
@@ -131,6 +141,9 @@ class Recorder:
         limits: SpanLimits = tracer._span_limits
         self._most, self._longest = limits.max_span_attributes, limits.max_span_attribute_length
         self._held = _model(self._most, False)
+        self._most_links, self._link_held = limits.max_links, _model(limits.max_link_attributes, True)
+        # They have one attribute.
+        self._can_hold_links = limits.max_attribute_length is None and limits.max_link_attributes != 0
         model = RecordedSpan(
             "",
             trace.INVALID_SPAN_CONTEXT,
@@ -161,6 +174,7 @@ class Recorder:
         """Start a span.
 
         :param attributes: what it has already; where they are known to be valid, the span keeps the dict itself.
+        :param links: known to be valid, with one attribute each.
         """
         if are_valid and self._longest is None and (self._most is None or len(attributes) <= self._most):
             held = _holding(attributes, self._held)
@@ -177,72 +191,13 @@ class Recorder:
         fields["_resource"] = self._tracer.resource
         fields["_lock"] = threading.Lock()
         fields["_start_time"] = time_ns() if start_time is None else start_time
-        for link in links:
-            span.add_link(link.context, link.attributes)
+        if links and self._can_hold_links:
+            held_links = [
+                trace.Link(link.context, _holding(dict(link.attributes or {}), self._link_held)) for link in links
+            ]
+            fields["_links"] = _list_of(held_links, self._most_links)
+        else:
+            for link in links:
+                span.add_link(link.context, link.attributes)
         span._span_processor.on_start(span, parent_context)
         return span
-
-
-class _Seen(SpanProcessor):
-    """Keeps what the SDK tells a processor."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-        self.told.append(("start", parent_context, _described(span)))
-
-    def _on_ending(self, span: Any) -> None:
-        self.told.append(("ending", _described(span)))
-
-    def on_end(self, span: Any) -> None:
-        self.told.append(("end", type(span), _described(span)))
-
-
-def agrees() -> bool:
-    """Whether a span made here is the same, to whoever looks, as one of this SDK's own."""
-    try:
-        seen = _Seen()
-        provider = TracerProvider(ALWAYS_ON, Resource.get_empty(), False, span_limits=SpanLimits(max_events=2))
-        provider.add_span_processor(seen)
-        tracer: Any = provider.get_tracer("tornado_opentracing", "1", "schema")
-        context = Context()
-        attributes = {"a": 1, "b": "c", "d": ("e", "f")}
-        links = [trace.Link(SpanContext(1, 2, False), {"j": 1})]
-        theirs = tracer.start_span("work", context, trace.SpanKind.SERVER, attributes, links, start_time=1)
-        ours = Recorder(tracer).start(
-            "work", theirs.get_span_context(), None, trace.SpanKind.SERVER, dict(attributes), True, context, 1, links
-        )
-        told = []
-        for span in (theirs, ours):
-            seen.told.clear()
-            seen.on_start(span, context)
-            span.set_attributes({"g": True})
-            for name in "xyz":
-                (span.put_event if span is ours else span.add_event)(name, {"h": 1}, 2)
-            span.add_link(theirs.get_span_context(), {"i": 1})
-            span.set_status(trace.StatusCode.ERROR, "no")
-            span.update_name("done")
-            seen.on_start(span)
-            span.end(3)
-            told.append([*seen.told, _described(span), span.to_json()])
-        made = identity(1, 2, trace.TraceFlags(1), None)
-        return told[0] == told[1] and _same(made, SpanContext(1, 2, False, trace.TraceFlags(1)))
-    except Exception:
-        # Whatever it is that this SDK does otherwise, it does itself.
-        return False
-
-
-def _same(ours: SpanContext, theirs: SpanContext) -> bool:
-    return (type(ours), tuple(ours), vars(ours)) == (type(theirs), tuple(theirs), vars(theirs))
-
-
-def _described(value: Any) -> Any:
-    """What can be compared of a span, down to the values that it keeps."""
-    if isinstance(value, (ReadableSpan, BoundedAttributes, BoundedList, Event, trace.Link, trace.Status)):
-        return {name: _described(field) for name, field in vars(value).items()}
-    if isinstance(value, _LOCKS):
-        return type(value)
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "deque":
-        return [_described(item) for item in value]
-    return value

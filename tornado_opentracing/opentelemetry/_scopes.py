@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 # One for all managers: OpenTelemetry has one active span, whichever tracer's it is.
 _TOP = context.create_key("tornado_opentracing.scope")
-_NOTHING = (None, trace.INVALID_SPAN)
+_INVALID_SPAN = trace.INVALID_SPAN
+_NOTHING = (None, _INVALID_SPAN)
 _NO_ITEMS: dict[str, object] = {}
 _EMPTY = Context()
 #: What a context itself says, also an :class:`_UntidyLayer`.
@@ -46,13 +47,11 @@ class ScopeManager(ContextVarsScopeManager):
     def __init__(self, wrap: Wrap) -> None:
         super().__init__()
         self._top = cast("ContextVar[Layer | None]", _Top(self, wrap))
+        self._kept = get_current
 
     def _own_top(self) -> Layer | None:
         top: tuple[Layer | None, object] = _said(context.get_current(), _TOP, _NOTHING)
         return top[0]
-
-    def _kept(self) -> object:
-        return get_current()
 
     def _renewed(self, token: Any) -> Opened | None:
         current = get_current()
@@ -84,9 +83,11 @@ class _Top:
 
     def get(self) -> Layer | None:
         current = get_current()
+        if not current:
+            return None
         top: Any = _said(current, _TOP, _NOTHING)
         scope: Layer | None = top[0]
-        active: Any = _said(current, _SPAN_KEY, trace.INVALID_SPAN)
+        active: Any = _said(current, _SPAN_KEY, _INVALID_SPAN)
         if active is top[1]:
             return scope
         if not active.get_span_context().is_valid:
@@ -108,7 +109,7 @@ def _layer(scope: Any) -> dict[str, object]:
     """What a context says where this scope is on top."""
     is_ours = type(scope) is ContextVarsScope
     if not is_ours and (scope is None or scope.is_cut):
-        return {_TOP: (scope, trace.INVALID_SPAN), _SPAN_KEY: trace.INVALID_SPAN, _BAGGAGE_KEY: _NO_ITEMS}
+        return {_TOP: (scope, _INVALID_SPAN), _SPAN_KEY: _INVALID_SPAN, _BAGGAGE_KEY: _NO_ITEMS}
     shim = scope._span
     if type(shim) is OurSpan:
         # What the methods of others give, too.
@@ -118,7 +119,7 @@ def _layer(scope: Any) -> dict[str, object]:
         span, items = shim.unwrap(), _NO_ITEMS
     else:
         span, items = shim.unwrap(), shim.context.baggage
-    top = (scope, span) if is_ours else (scope._below, trace.INVALID_SPAN)
+    top = (scope, span) if is_ours else (scope._below, _INVALID_SPAN)
     return {_TOP: top, _SPAN_KEY: span, _BAGGAGE_KEY: items}
 
 

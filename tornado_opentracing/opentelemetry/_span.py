@@ -97,7 +97,7 @@ class Span(opentracing.Span):
         ):
             # As below, for what nearly all are.
             self._status_code = value
-            otel_span.put({"http.response.status_code": value})
+            otel_span.put("http.response.status_code", value)
             return self
         if not otel_span.is_recording():
             return self
@@ -186,6 +186,7 @@ class Span(opentracing.Span):
     def _put(self, attributes: dict[str, Any]) -> None:
         otel_span = self._otel_span
         if type(otel_span) is RecordedSpan:
-            otel_span.put(attributes)
+            for name, value in attributes.items():
+                otel_span.put(name, value)
         else:
             otel_span.set_attributes(attributes)

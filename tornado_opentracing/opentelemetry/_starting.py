@@ -19,7 +19,8 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext, TraceFlags
 
-from tornado_opentracing.opentelemetry._recorded import Recorder, agrees, identity
+from tornado_opentracing.opentelemetry._agreement import agrees
+from tornado_opentracing.opentelemetry._recorded import Recorder, identity
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

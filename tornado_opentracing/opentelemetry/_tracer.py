@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import opentracing
 from opentelemetry import trace
@@ -24,7 +24,7 @@ from tornado_opentracing.opentelemetry._context import (
     has_baggage,
     is_suppressed,
 )
-from tornado_opentracing.opentelemetry._described import Tags
+from tornado_opentracing.opentelemetry._described import SharingTags, Tags
 from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
 from tornado_opentracing.opentelemetry._parents import NOWHERE, parent_of, referred
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _INTERNAL = SpanKind.INTERNAL
 #: Where a span context, which is a tuple, has what its property of that name says.
 _IS_VALID = 5
+_DESCRIPTIONS = (RequestDescription, FetchDescription, SharingTags)
 
 
 class Tracer(opentracing.Tracer):
@@ -112,8 +113,8 @@ class Tracer(opentracing.Tracer):
                     parent = None
         error = status = None
         described: Described
-        if isinstance(tags, (RequestDescription, FetchDescription)):
-            described = tags
+        if type(tags) in _DESCRIPTIONS:  # isinstance() takes ten times as long
+            described = cast("Described", tags)
         else:
             given = dict(tags or {})
             kind = _attributes.KINDS.get(str(given.get(SPAN_KIND)), _INTERNAL) if given else _INTERNAL
@@ -135,11 +136,16 @@ class Tracer(opentracing.Tracer):
         current = get_current()
         if current and is_suppressed(current):
             return None
-        return RequestDescription(request, options, attribute_names, self.is_dup)
+        return RequestDescription.of(request, options, attribute_names, self.is_dup)
 
     def name_request(self, request: HTTPServerRequest) -> str:
         """What the span of a request is called where the application has not said so: ``GET /book/{number}``."""
         return request_name(request)
+
+    def describe_connection(self, tags: dict[str, Any]) -> Callable[[dict[str, Any]], SharingTags]:
+        """What makes of further tags what :meth:`start_span` takes, which has these as well."""
+        shared = _attributes.of_tags(tags, _INTERNAL, self.is_dup)
+        return functools.partial(SharingTags, shared, self.is_dup)
 
     def describe_fetch(
         self, request: HTTPRequest | None, url: Any, method: Any, options: Options
@@ -148,7 +154,7 @@ class Tracer(opentracing.Tracer):
         current = get_current()
         if current and is_suppressed(current):
             return None
-        return FetchDescription(request, url, method, options, self.is_dup)
+        return FetchDescription.of(request, url, method, options, self.is_dup)
 
     def inject(self, span_context: Any, format: object, carrier: Any) -> None:  # noqa: A002
         """Write a span's context into a carrier, with OpenTelemetry's global propagator.
