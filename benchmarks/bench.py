@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import brief
 import chart
 import instructions
 import pyperf
@@ -30,11 +31,16 @@ from scenarios import FETCH, REQUEST, SCENARIOS
 HERE = pathlib.Path(__file__).parent
 Figures = dict[str, dict[str, list[float]]]
 
-MEASURES = ["instructions", "mispredictions", "ratio", "time", "sockets", "memory", "resident"]
+MEASURES = [
+    *("instructions", "mispredictions", "ratio", "time", "sockets", "collected"),
+    *("memory", "resident", "held", "import"),
+]
+#: Those that know of no scenarios.
+WITHOUT_SCENARIOS = ("sockets", "collected", "held", "import")
 #: What time is compared in.
 RATIOS = [REQUEST, FETCH, "excluded", "trace_all=False"]
 #: How often each contender takes its turn where figures are not the same each time.
-ROUNDS = {"time": 5, "sockets": 8}
+ROUNDS = {"time": 5, "sockets": 8, "collected": 3}
 
 
 class Bench:
@@ -126,7 +132,7 @@ def is_measurable(measure: str) -> bool:
     """Whether this machine has what it takes."""
     if measure in ("instructions", "mispredictions"):
         return instructions.are_countable()
-    return measure not in ("resident", "ratio") or sys.platform == "linux"
+    return measure not in ("resident", "ratio", "held") or sys.platform == "linux"
 
 
 def machine() -> str:
@@ -145,9 +151,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}")
     parser.add_argument("--measure", action="append", choices=MEASURES, help="only these")
     parser.add_argument(
-        "--scenario", action="append", choices=SCENARIOS, help="only these, none of which is of sockets"
+        "--scenario", action="append", choices=SCENARIOS, help="only these, of measures that know of scenarios"
     )
     parser.add_argument("--contender", action="append", choices=CONTENDERS, help="only these")
+    parser.add_argument("--brief", action="store_true", help=brief.__doc__)
     arguments = parser.parse_args()
     measures, scenarios, names = arguments.measure or [], arguments.scenario or [], arguments.contender or []
     part = "; ".join([*measures, *scenarios, *names])
@@ -157,20 +164,21 @@ def main() -> None:
     found: dict[str, Any] = (
         json.loads(results.read_text()) if part and results.exists() else {"runs": {}, "figures": {}}
     )
-    found["runs"][part or "all"] = machine()
+    found["runs"][part or ("brief" if arguments.brief else "all")] = machine()
     figures: dict[str, Figures] = found["figures"]
     bench = Bench(arguments.environments)
-    for measure in measures or [measure for measure in MEASURES if measure != "sockets" or not scenarios]:
+    chosen = measures or [measure for measure in MEASURES if measure not in WITHOUT_SCENARIOS or not scenarios]
+    parts = brief.PARTS if arguments.brief else [(each, names or list(CONTENDERS), scenarios) for each in chosen]
+    for measure, contenders, what in parts:
         if not is_measurable(measure):
             tell("not on this machine:", measure)
             continue
-        for name, values in bench.measured(measure, names or list(CONTENDERS), scenarios, arguments.rounds).items():
+        for name, values in bench.measured(measure, contenders, what, arguments.rounds).items():
             figures.setdefault(measure, {}).setdefault(name, {}).update(values)
         results.write_text(json.dumps(found, indent=1))
-    text = "\n".join(f"- {part}: {run}" for part, run in found["runs"].items()) + f"\n\n{table.written(figures)}"
-    (arguments.output / "table.md").write_text(text)
-    print(text)
-    chart.draw(figures, arguments.output / "chart.png")
+        written = "\n".join(f"- {part}: {run}" for part, run in found["runs"].items()) + f"\n\n{table.written(figures)}"
+        (arguments.output / "table.md").write_text(written)
+        chart.draw(figures, arguments.output / "chart.png")
 
 
 if __name__ == "__main__":

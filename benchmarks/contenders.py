@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
 # SPDX-License-Identifier: Apache-2.0
-"""Who is compared: bare Tornado, tracing written by hand, this package, and its peers; none sends anything anywhere."""
+"""Who is compared: bare Tornado, tracing written by hand, this package, and its peers.
+
+None sends anything anywhere, but those that are "collected".
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ if TYPE_CHECKING:
     from tornado.web import Application
 
 TORNADO = "tornado==6.6.1"
-_ENCODING = "opentelemetry-exporter-otlp-proto-common==1.45.1"
+_EXPORTER = "opentelemetry-exporter-otlp-proto-http==1.45.1"
 #: What is installed into each environment, beside Tornado.
 ENVIRONMENTS: Mapping[str, list[str]] = {
-    "ours": [".", "opentelemetry-sdk==1.45.1", "opentelemetry-opentracing-shim==0.66b1", _ENCODING],
-    "opentelemetry": ["opentelemetry-sdk==1.45.1", _ENCODING, "opentelemetry-instrumentation-tornado==0.66b1"],
+    "ours": [".", "opentelemetry-sdk==1.45.1", "opentelemetry-opentracing-shim==0.66b1", _EXPORTER],
+    "opentelemetry": ["opentelemetry-sdk==1.45.1", _EXPORTER, "opentelemetry-instrumentation-tornado==0.66b1"],
     "datadog": ["ddtrace==4.16.0"],
     "elastic": ["elastic-apm==6.26.2"],
     "sentry": ["sentry-sdk==2.75.0"],
@@ -91,6 +94,27 @@ def of_bridge(*, rate: float = 1.0, is_exported: bool = False) -> Any:
     return create_tracer(_provider(rate=rate, is_exported=is_exported))
 
 
+def of_collected_bridge() -> Any:
+    from tornado_opentracing.opentelemetry import create_tracer
+
+    return create_tracer()
+
+
+def with_metrics() -> Tracing:
+    from tornado_opentracing.opentelemetry import init_metrics
+
+    tracing = ours(of_bridge)
+    init_metrics(_meter_provider())
+    return tracing
+
+
+def _meter_provider() -> Any:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    return MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+
+
 def _provider(*, rate: float, is_exported: bool) -> Any:
     """Samples by the trace's id; encodes each span as it is exported, and forgets it."""
     from opentelemetry.sdk.trace import TracerProvider
@@ -145,17 +169,32 @@ def opentelemetry_by_hand() -> Tracing:
     return Tracing(opentelemetry_by_hand=trace.get_tracer("by hand"))
 
 
-def opentelemetry(*, sdk: bool, metrics: bool = True, rate: float = 1.0, is_exported: bool = False) -> Tracing:
+def opentelemetry(
+    *, sdk: bool, metrics: bool = True, rate: float = 1.0, is_exported: bool = False, is_collected: bool = False
+) -> Tracing:
     # The names that are stable, which are this package's.
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
     from opentelemetry import trace
     from opentelemetry.instrumentation.tornado import TornadoInstrumentor
     from opentelemetry.metrics import NoOpMeterProvider
 
-    if sdk:
+    if is_collected:
+        trace.set_tracer_provider(_collected_provider())
+    elif sdk:
         trace.set_tracer_provider(_provider(rate=rate, is_exported=is_exported))
-    TornadoInstrumentor().instrument(**({} if metrics else {"meter_provider": NoOpMeterProvider()}))
+    TornadoInstrumentor().instrument(meter_provider=_meter_provider() if sdk and metrics else NoOpMeterProvider())
     return Tracing(child=functools.partial(trace.get_tracer("children").start_as_current_span, "child"))
+
+
+def _collected_provider() -> Any:
+    """As ``opentelemetry-instrument`` makes it."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
 def datadog(*, enabled: bool) -> Tracing:
@@ -209,6 +248,9 @@ OURS = "tornado_opentracing"
 OPENTELEMETRY = "OpenTelemetry's"
 SCOPES = "opentracing's scopes"
 
+#: The part of those whose spans go over OTLP to a collector in a process of its own.
+COLLECTED = "collected"
+
 #: What only requests are measured with.
 _ON_REQUESTS: Mapping[str, dict[str, Any]] = {"sampled at 1%": {"rate": 0.01}, "exported": {"is_exported": True}}
 
@@ -237,6 +279,14 @@ CONTENDERS = {
                     part="request",
                 ),
             )
+        ),
+        Contender(f"{OURS}, {BRIDGE}, metrics", "ours", with_metrics, part="request"),
+        Contender(f"{OURS}, {BRIDGE}, {COLLECTED}", "ours", _partial(ours, of_collected_bridge), part=COLLECTED),
+        Contender(
+            f"{OPENTELEMETRY}, SDK, traces alone, {COLLECTED}",
+            "opentelemetry",
+            _partial(opentelemetry, sdk=True, metrics=False, is_collected=True),
+            part=COLLECTED,
         ),
         Contender(f"{BY_HAND}, {OPENTELEMETRY} API", "ours", opentelemetry_by_hand, part="request"),
         Contender(f"{OPENTELEMETRY}, API only", "opentelemetry", _partial(opentelemetry, sdk=False)),

@@ -260,15 +260,19 @@ def children(count: int) -> Scenario:
     return Scenario(act, count)
 
 
-def a_message(tracing: Tracing) -> Action | None:
-    if tracing.by_hand is not None:
-        return None
-    upgrade = headers(
+def upgrade() -> HTTPHeaders:
+    """The headers of a handshake."""
+    return headers(
         10,
         Upgrade="websocket",
         Connection="Upgrade",
         **{"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"},
     )
+
+
+def a_message(tracing: Tracing) -> Action | None:
+    if tracing.by_hand is not None:
+        return None
 
     class Handler(WebSocketHandler):
         def open(self, *args: str, **kwargs: str) -> None:
@@ -283,7 +287,7 @@ def a_message(tracing: Tracing) -> Action | None:
 
     async def message() -> None:
         if not streams:
-            delegate, connection = begin(served, "/story/1", upgrade)
+            delegate, connection = begin(served, "/story/1", upgrade())
             delegate.finish()
             streams.append(connection.stream)
             await connection.finished
@@ -317,6 +321,22 @@ def a_chunk(tracing: Tracing) -> Action | None:
         uploads[0].data_received(b"chunk")
 
     return chunk
+
+
+def applications(count: int) -> Scenario:
+    """Applications that are made and kept; each is a unit."""
+
+    def act(tracing: Tracing) -> Action | None:
+        if tracing.by_hand is not None:
+            return None
+        kept: list[Application] = []
+
+        async def make() -> None:
+            kept[:] = [application(tracing, Story) for _ in range(count)]
+
+        return make
+
+    return Scenario(act, count)
 
 
 def a_scope(depth: int, repeats: int = 20) -> Scenario:
@@ -363,7 +383,8 @@ GROUPS: Mapping[str, Mapping[str, Scenario]] = {
         "WebSocket message, traced": Scenario(a_message, options={"trace_websocket_messages": True}),
         "streamed chunk": Scenario(a_chunk),
     },
-    "a child": {f"gather, {count:,} children": children(count) for count in (10, 100, 1_000, 10_000)},
+    "a child": {f"gather, {count:,} children": children(count) for count in (10, 100, 1_000)},
+    "an Application": {f"{count:,} Applications": applications(count) for count in (10, 1_000)},
     "a scope": {f"scope at depth {depth}": a_scope(depth) for depth in (1, 10, 100)},
 }
 SCENARIOS = {name: scenario for group in GROUPS.values() for name, scenario in group.items()}

@@ -8,8 +8,6 @@ import asyncio
 import gc
 import logging
 import os
-import pathlib
-import resource
 import sys
 import time
 import traceback
@@ -17,9 +15,12 @@ import tracemalloc
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+import collected
+import held
+import importing
 import instructions
 import served
-from contenders import CONTENDERS
+from contenders import COLLECTED, CONTENDERS
 from scenarios import FETCH, MESSAGE, REQUEST, SCENARIOS, acting
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ async def measure_resident(action: Action, units: int, tracing: Tracing) -> str:
             await repeat(action, max(1, _COUNTED // units))
             tracing.reset()
         forget(tracing)
-        sizes.append(resident_kib())
+        sizes.append(held.resident_kib())
     first, last = sizes
     return f"{first / 1024}\t{last - first}"
 
@@ -116,12 +117,6 @@ def forget(tracing: Tracing) -> int:
     # CPython's cache of attributes keeps up to 4,096 names, some of them made for a single request.
     sys._clear_type_cache()
     return garbage
-
-
-def resident_kib() -> float:
-    """KiB of physical memory that this process has, as Linux counts it: in pages."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1024
 
 
 MEASURES: dict[str, Callable[[Any, int, Tracing], Coroutine[Any, Any, str]]] = {
@@ -139,17 +134,18 @@ async def measured(measure: str, name: str, tracing: Tracing) -> None:
             print(name, await MEASURES[measure](action, SCENARIOS[name].units, tracing), sep="\t")
 
 
-def in_a_fork(measure: str, name: str, tracing: Tracing) -> None:
+def in_a_fork(work: Coroutine[Any, Any, None]) -> None:
     """Measure in a process that has seen none of the other scenarios."""
     child = os.fork()
     if child == 0:
         try:
-            asyncio.run(measured(measure, name, tracing))
+            asyncio.run(work)
             sys.stdout.flush()
         except BaseException:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
+    work.close()
     _, status = os.waitpid(child, 0)
     if status != 0:
         sys.exit("a scenario failed")
@@ -160,14 +156,26 @@ def main(measure: str, contender: str, *names: str) -> None:
         logger.addHandler(logging.NullHandler())
         logger.propagate = False
     part = CONTENDERS[contender].part
+    if measure == "import":
+        importing.measure(contender)
+        return
+    if measure == "collected":
+        collected.measure(contender)
+        return
+    if part == COLLECTED:
+        return
     tracing = CONTENDERS[contender].switch_on()
+    if measure == "held":
+        for name in () if part else held.HELD:
+            in_a_fork(held.measure(name, tracing))
+        return
     if measure == "sockets":
         if not part:
             asyncio.run(served.measure(tracing))
         return
     for name in names or (_KEEPING if measure in ("memory", "resident") else SCENARIOS):
         if name.startswith(part):
-            in_a_fork(measure, name, tracing)
+            in_a_fork(measured(measure, name, tracing))
 
 
 if __name__ == "__main__":
