@@ -19,7 +19,7 @@ PARTS: list[Part] = [
     ("instructions", _OTHERS, (REQUEST, "request with traceparent", RAISES, FETCH)),
     ("import", [f"{OURS}, {NOOP}"], ()),
     ("held", _OWN, ()),
-    ("collected", list(CONTENDERS), ()),
+    ("collected", [BARE, *(name for name in CONTENDERS if COLLECTED in name)], ()),
     ("ratio", _OWN, (REQUEST, FETCH, "excluded", "trace_all=False")),
     ("ratio", _PEERS, (REQUEST,)),
     ("memory", _OWN, ()),
