@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What ``docs/costs.md`` tells of, which is found in some twenty minutes; the whole takes more than an hour."""
 
 from __future__ import annotations

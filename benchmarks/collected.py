@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Over loopback sockets at a fixed rate, with a collector that takes the spans over OTLP in a process of its own.
 
 ``collected.py clients PORT`` and ``collected.py collector`` are those other processes.

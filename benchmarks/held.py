@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """What a WebSocket that is idle, and a request that is not answered yet, hold of memory."""
 
 from __future__ import annotations

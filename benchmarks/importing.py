@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """How long it takes to import this package where Tornado is imported already."""
 
 from __future__ import annotations

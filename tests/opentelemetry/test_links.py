@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """The links of a span that refers to others are those that the SDK would have made, whatever its limits."""
 
 from __future__ import annotations

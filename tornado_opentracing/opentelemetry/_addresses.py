@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Where a server is: its name and port, from what a ``Host`` header or a URL says of it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
 """Whether the spans that ``_recorded`` makes are what the SDK that is installed would make."""
 
 from __future__ import annotations
