@@ -55,8 +55,7 @@ class RequestSpan(lifecycle.SpanLifecycle):
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
     connection: Any = None  #: The span of that WebSocket's connection, if there is to be one.
-    #: What the spans of everything have in common that happens on that connection, once there was something.
-    shared: Any = None
+    shared: Any = None  #: What the spans of all that happens there have in common.
 
     def describe_response(self, headers: HTTPHeaders) -> None:
         """Set the headers of the response that were asked for as tags."""
