@@ -9,6 +9,7 @@ import shutil
 import sys
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "docs", "package", "lowest", "tracers", "beside", "applications(flower)", "tests"]
@@ -48,11 +49,6 @@ ONCE = ("3.13", TORNADOS["3.13"][-1])
 #: What depends on the version of Tornado, and is all that is run on those but the newest: each Python is tested whole
 #: with that, or with the lowest version of everything.
 OF_TORNADO = ["background", "client", "harm/test_failing_tracer.py", "hooks", "server", "spans", "websocket"]
-
-#: Real servers, processes and browsers on a machine at its limit: one run of a test in some hundred thousand fails for
-#: what else goes on there. It may try once more, and the summary counts it as "rerun"; plain "pytest" has no such
-#: grace.
-SIDE_BY_SIDE = ["--numprocesses=auto", "--reruns=1"]
 
 #: What checks the types and the style of the viewer's scripts.
 SCRIPT_TOOLS = ["typescript@7.0.2", "oxlint@1.94.0"]
@@ -134,6 +130,19 @@ MUTATED = {
 }
 
 
+def _run_tests(session: nox.Session, *chosen: str) -> None:
+    """Run tests side by side; those that fail have to pass alone.
+
+    Real servers, processes and browsers on a machine at its limit: one run of a test in some hundred thousand fails for
+    what else goes on there.
+    """
+    # The command and not "python -m pytest", which would put the source tree before the wheel.
+    try:
+        session.run("pytest", "--numprocesses=auto", "--cache-clear", *chosen, *session.posargs)
+    except CommandFailed:
+        session.run("pytest", "--last-failed", "--last-failed-no-failures=none", *chosen, *session.posargs)
+
+
 @nox.session
 @nox.parametrize(("python", "tornado"), MATRIX, ids=IDS)
 def tests(session: nox.Session, tornado: str) -> None:
@@ -143,8 +152,7 @@ def tests(session: nox.Session, tornado: str) -> None:
         chosen = [] if session.python == ONCE[0] else [f"--ignore=tests/{path}" for path in ONCE_ONLY]
     else:
         chosen = [f"tests/{path}" for path in OF_TORNADO]
-    # The command and not "python -m pytest", which would put the source tree before the wheel.
-    session.run("pytest", *SIDE_BY_SIDE, *chosen, *session.posargs)
+    _run_tests(session, *chosen)
 
 
 @nox.session(python="3.10")
@@ -154,7 +162,7 @@ def lowest(session: nox.Session) -> None:
     # pip always takes the highest.
     session.run("uv", "pip", "install", "--resolution=lowest-direct", "--group=test", ".[opentelemetry]")
     ignored = [f"--ignore=tests/{path}" for path in ONCE_ONLY]
-    session.run("pytest", *SIDE_BY_SIDE, *ignored, *session.posargs)
+    _run_tests(session, *ignored)
 
 
 @nox.session(python="pypy3.11")
