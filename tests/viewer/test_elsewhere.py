@@ -14,6 +14,8 @@ from support.serving import until
 from viewer.serving import receive
 
 from tornado_opentracing.viewer import RecordingTracer, _export, _receiver, _remote
+from tornado_opentracing.viewer._otlp_in import decode
+from tornado_opentracing.viewer._otlp_out import encode
 from tornado_opentracing.viewer._span import RecordedSpan
 
 
@@ -99,3 +101,23 @@ async def test_what_ran_when_a_process_was_forked_is_not_told_of_by_the_child(
     of_child = forked.start_span("of the child")
     await until(lambda: shown(tracer, of_child) is not None)
     assert shown(tracer, of_parent) is None
+
+
+def test_what_runs_in_this_process_is_never_what_somebody_else_says_of_it(tracer: RecordingTracer) -> None:
+    """As where a tracer sends its spans to its own viewer."""
+    of_here = tracer.start_span("of here", start_time=time.time() - 2)
+    for are_running in (True, False):
+        message = encode([of_here], are_running=are_running)
+        assert _remote.record(tracer._store, decode(message)) == (1, 0)
+    assert (of_here.finished, of_here.tags, tracer._store.elsewhere) == (False, {}, {})
+    of_here.finish()
+    assert [span.finished for span in tracer.traces()[0].spans] == [True]
+
+
+def test_what_there_is_no_room_for_is_not_kept_as_running() -> None:
+    full = RecordingTracer(max_spans_per_trace=1)
+    kept = full.start_span("kept")
+    other = RecordingTracer(export_to="").start_span("no room", child_of=kept)
+    assert _remote.record(full._store, decode(encode([other], are_running=True))) == (1, 0)
+    assert full.traces()[0].dropped == 1
+    assert full._store.elsewhere == {}

@@ -33,7 +33,7 @@ class _Sender:
 
 
 def record(store: Store, spans: Iterable[ReadSpan | None]) -> tuple[int, int]:
-    """Keep spans. One that is kept already, and finished, for it was sent twice, is left as it is.
+    """Keep spans. One that is kept already is left as it is, unless it was running elsewhere.
 
     :param spans: ``None`` stands for one that made no sense.
     :return: how many there were, and how many made no sense.
@@ -47,7 +47,7 @@ def record(store: Store, spans: Iterable[ReadSpan | None]) -> tuple[int, int]:
             made = _made(store, span)
             store.started(made, None)
             _believe(store, made)
-        elif not known.finished or _UNFINISHED in known.tags:
+        elif known in store.elsewhere or (known.finished and _UNFINISHED in known.tags):
             _go_on(store, known, _made(store, span))
     return count, wrong
 
@@ -63,7 +63,7 @@ def forget_the_lost(store: Store) -> None:
 
 
 def _believe(store: Store, span: RecordedSpan) -> None:
-    if not span.finished:
+    if not span.finished and span.trace is not None:  # or there was no room for it
         store.elsewhere[span] = time.monotonic() + BELIEVED
 
 
