@@ -156,14 +156,17 @@ async def test_everything_recorded_is_escaped(servers: Servers, hostile: str) ->
         scope.span.log_kv({hostile: hostile, "event": "error", "error.kind": hostile})
         scope.span.set_baggage_item(hostile, hostile)
     trace_id = f"{tracer.traces()[0].trace_id:x}"
-    for path in ["", "/operations", f"/{trace_id}"]:
+    for path in [f"/{trace_id}", "/operations", ""]:
         body = (await get(f"{url}{PREFIX}{path}")).body.decode()
         assert "<script>alert" not in body
         assert "</script><b>" not in body
         assert '" onmouseover' not in body.partition('id="data">')[0]
     data = body.partition('id="data">')[2].partition("</script>")[0]
     assert "<" not in data
-    assert json.loads(data)["spans"][0]["tags"][hostile] == hostile
+    assert json.loads(data)["rows"][trace_id]["operation"] == hostile
+    answer = await get(f"{url}{PREFIX}/{trace_id}.json")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert json.loads(answer.body)["spans"][0]["tags"][hostile] == hostile
     query = HTTPRequest(f"{url}{PREFIX}?q=%22%3E%3Cscript%3Ealert(1)")
     assert "<script>alert" not in (await AsyncHTTPClient().fetch(query)).body.decode()
 
@@ -215,6 +218,18 @@ async def test_a_trace_is_live(servers: Servers, tracer: RecordingTracer) -> Non
     child.finish()
     root.finish()
     assert await spans_of() == [("root", True), ("child", True)]
+    connection.close()
+
+
+async def test_a_page_is_not_sent_again_what_it_was_made_of(servers: Servers, tracer: RecordingTracer) -> None:
+    url = serve(servers, tracer)
+    root = tracer.start_span("root")
+    path = f"{PREFIX}/{root.context.trace_id:x}"
+    state = json.loads((await get(f"{url}{path}.json")).body)["state"]
+    connection = await websocket_connect(f"{url.replace('http', 'ws')}{path}/live?state={state}")
+    root.finish()
+    (span,) = json.loads(str(await asyncio.wait_for(connection.read_message(), 10)))["spans"]
+    assert span["finished"]
     connection.close()
 
 

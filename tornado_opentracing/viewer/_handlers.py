@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -131,15 +130,15 @@ class _ListJson(Page):
 
 class _TracePage(Page):
     def get(self, trace_id: str) -> None:
-        found = _pages.as_json(self.trace(trace_id))
+        summary = _pages.summary_of(self.trace(trace_id))
         # An Application that is not traced has taken none of the requests that are shown.
         serves = self.settings.get("opentracing_trace_all", True)
-        self.show("trace.html", serves=serves, summary=found["summary"], scripts=_SCRIPTS, data=_pages.to_script(found))
+        self.show("trace.html", serves=serves, summary=summary, scripts=_SCRIPTS)
 
 
 class _TraceJson(Page):
     def get(self, trace_id: str) -> None:
-        text = json.dumps(_pages.as_json(self.trace(trace_id)), indent=1, default=str)
+        text = _pages.to_text(_pages.as_json(self.trace(trace_id)))
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Disposition", f'attachment; filename="trace-{int(trace_id, 16):x}.json"')
         self.finish(text)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import json
 import time
 from typing import Any
 
@@ -89,7 +88,8 @@ class TraceLive(_Live):
 
     def open(self, trace_id: str) -> None:  # type: ignore[override]  # Tornado passes what the path has
         self._trace_id = int(trace_id, 16)
-        self._seen: Any = None
+        #: What the page shows; it comes with the state of what it was made of.
+        self._seen = self.get_query_argument("state", "")
         super().open()
 
     def change(self) -> str | None:
@@ -97,8 +97,7 @@ class TraceLive(_Live):
         # What a span got while it ran is there when it is finished, at the latest.
         if trace is None:
             return None
-        seen = len(trace), trace.dropped, trace.running
-        if seen == self._seen:
+        if (state := _pages.state_of(trace)) == self._seen:
             return None
-        self._seen = seen
-        return json.dumps(_pages.as_json(trace), default=str)
+        self._seen = state
+        return _pages.to_text(_pages.as_json(trace))

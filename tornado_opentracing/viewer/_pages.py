@@ -85,6 +85,7 @@ def as_json(trace: Trace) -> dict[str, Any]:
     colours = {service: number % COLOURS for number, service in enumerate(services)}
     return {
         "trace_id": f"{trace.trace_id:032x}",
+        "state": state_of(trace),
         "start_time": tree.begin,
         "duration_ms": tree.duration * 1000,
         "dropped_spans": trace.dropped,
@@ -120,9 +121,19 @@ def as_json(trace: Trace) -> dict[str, Any]:
     }
 
 
+def state_of(trace: Trace) -> str:
+    """What changes whenever a span of a trace starts or finishes."""
+    return f"{len(trace)}.{trace.dropped}.{trace.running}"
+
+
+def to_text(value: Any) -> str:
+    """JSON."""
+    return json.dumps(value, allow_nan=False, default=str, separators=(",", ":"))
+
+
 def to_script(value: Any) -> str:
     """JSON that may stand within a ``script`` element: nothing in it ends that."""
-    text = json.dumps(value, allow_nan=False, default=str, separators=(",", ":"))
+    text = to_text(value)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

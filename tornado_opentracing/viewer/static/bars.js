@@ -37,19 +37,44 @@ export function place(view, begin, end) {
  */
 export function drawBars(svg, item, view, traceBegin) {
   svg.replaceChildren();
+  if (!item.span) {
+    drawTogether(svg, item.spans, view);
+    return;
+  }
+  const { span } = item;
   /** @param {string} className @param {number} begin @param {number} end @param {Record<string, number>} sizes */
   const add = (className, begin, end, sizes) => {
     const where = place(view, begin, end);
     if (where) svg.append(draw("rect", { class: className, ...where, ...sizes }));
   };
-  for (const span of item.spans) {
-    const [begin, end] = [span.offset_ms, span.offset_ms + span.duration_ms];
-    add(`bar${item.span ? "" : " one"}${span.is_error && !item.span ? " failed" : ""}`, begin, end, { y: 5, height: 10, rx: 2 });
-    const first = item.span ? firstByte(span) : 0;
-    if (first) add("received", begin + first, end, { y: 5, height: 10 });
-    for (const [from, to] of span.critical) add("path", from, to, { y: 17, height: 3 });
+  const [begin, end] = [span.offset_ms, span.offset_ms + span.duration_ms];
+  add("bar", begin, end, { y: 5, height: 10, rx: 2 });
+  const first = firstByte(span);
+  if (first) add("received", begin + first, end, { y: 5, height: 10 });
+  for (const [from, to] of span.critical) add("path", from, to, { y: 17, height: 3 });
+  addMarks(svg, span, view, traceBegin);
+}
+
+/**
+ * Draw what is repeated in one row: one element for all that look the same, for there may be thousands.
+ * @param {Element} svg
+ * @param {import("./model.js").Span[]} spans
+ * @param {View} view
+ */
+function drawTogether(svg, spans, view) {
+  const lines = { "bar one": "", "bar one failed": "", path: "" };
+  /** @param {keyof typeof lines} className @param {number} begin @param {number} end @param {number} y @param {number} height */
+  const add = (className, begin, end, y, height) => {
+    const where = place(view, begin, end);
+    if (where) lines[className] += `M${parseFloat(where.x)} ${y}h${parseFloat(where.width)}v${height}h-${parseFloat(where.width)}z`;
+  };
+  for (const span of spans) {
+    add(span.is_error ? "bar one failed" : "bar one", span.offset_ms, span.offset_ms + span.duration_ms, 5, 10);
+    for (const [from, to] of span.critical) add("path", from, to, 17, 3);
   }
-  if (item.span) addMarks(svg, item.span, view, traceBegin);
+  const stretched = draw("svg", { viewBox: "0 0 100 24", preserveAspectRatio: "none" });
+  for (const [className, d] of Object.entries(lines)) if (d) stretched.append(draw("path", { class: className, d }));
+  svg.append(stretched);
 }
 
 /**

@@ -90,7 +90,8 @@ export function duration(ms) {
  * @param {string} noun
  */
 export function count(number, noun) {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+  // Not by toLocaleString(), for which a browser reads its tables of languages.
+  return `${String(number).replace(/\B(?=(\d{3})+$)/g, ",")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 /**

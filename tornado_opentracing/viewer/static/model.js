@@ -12,7 +12,7 @@
  *   is_error: boolean, colour: number, offset_ms: number, self_ms: number, critical: [number, number][],
  * }} Span
  * @typedef {{
- *   trace_id: string, start_time: number, duration_ms: number, dropped_spans: number,
+ *   trace_id: string, state: string, start_time: number, duration_ms: number, dropped_spans: number,
  *   summary: import("./rows.js").Summary, spans: Span[],
  * }} Trace
  * @typedef {{

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // @ts-check
 // One trace: its head, its views, and the keys.
-import { byId, count, duration, input, listen, make, readData, soFar } from "./dom.js";
+import { byId, count, duration, input, listen, make, soFar } from "./dom.js";
 import { compare, offer } from "./compare.js";
 import { Flame } from "./flame.js";
 import { watchKeys } from "./keys.js";
@@ -14,7 +14,7 @@ import { Zoom } from "./zoom.js";
 const grid = byId("waterfall");
 const panel = byId("detail");
 const prefix = grid.dataset.prefix ?? "";
-let model = new Model(readData());
+let model = new Model(await fetchTrace());
 const zoom = new Zoom(byId("map"), grid, model, () => {
   waterfall.view = zoom.view;
   waterfall.drawTimes();
@@ -24,6 +24,19 @@ const flame = new Flame(byId("flame"));
 
 /** What the panel shows. */
 let explained = "";
+
+/**
+ * What the page shows, which the browser has asked for since it read the page's head.
+ * @returns {Promise<import("./model.js").Trace>}
+ */
+async function fetchTrace() {
+  const response = await fetch(/** @type {HTMLLinkElement} */ (byId("data")).href);
+  if (!response.ok) {
+    byId("facts").textContent = "This trace is no longer there.";
+    throw new Error(`the trace could not be had: ${response.status}`);
+  }
+  return response.json();
+}
 
 /** @param {import("./model.js").Item} item */
 function chosen(item) {
@@ -186,6 +199,6 @@ if (back?.startsWith(prefix)) /** @type {HTMLAnchorElement} */ (byId("back")).hr
 if (model.trace.summary.is_open) ahead = model.trace.start_time + model.duration / 1000 - Date.now() / 1000;
 showHead();
 setInterval(tick, 1000);
-listen(`${prefix}/${model.trace.summary.trace_id}/live`, update, () => {});
+listen(`${prefix}/${model.trace.summary.trace_id}/live?state=${model.trace.state}`, update, () => {});
 followAddress();
 document.body.dataset.ready = "yes";
