@@ -14,16 +14,17 @@ from tornado.web import RequestHandler
 
 from tornado_opentracing._hooks import response, table
 from tornado_opentracing._hooks.exclusion import excludes
-from tornado_opentracing._hooks.handler import sees_end_of
+from tornado_opentracing._hooks.handler import EXECUTE, is_in_execute
 from tornado_opentracing._scopes import within
 from tornado_opentracing._settings import blocking
 from tornado_opentracing._settings.applications import traced_config_of
-from tornado_opentracing._settings.config import Tracing, TracingConfig
+from tornado_opentracing._settings.config import Tracing, TracingConfig, process
 from tornado_opentracing._settings.options import OptionValues, attribute_names
 from tornado_opentracing._settings.paths import warn_of_useless
 from tornado_opentracing._settings.tracers import accept
 from tornado_opentracing._spans import lifecycle, routes
 from tornado_opentracing._spans.request import (
+    SPAN,
     RequestSpan,
     activate,
     active,
@@ -88,10 +89,8 @@ class TornadoTracing(Tracing):
 
     def _config_for(self, handler: RequestHandler) -> TracingConfig:
         # Its own options, unless it is an Application's tracing: then that one's settings count too.
-        application = handler.application
-        return (
-            traced_config_of(application) if application.settings.get("opentracing_tracing") is self else self._config
-        )
+        is_of_application = handler.application.settings.get("opentracing_tracing") is self
+        return traced_config_of(handler) if is_of_application else self._config
 
     @overload
     def trace(self, method: Method, /) -> Method: ...
@@ -135,7 +134,7 @@ def trace(*arguments: Any) -> Any:
 
     That is the one in its settings, else the one given to ``init_tracing``, else :func:`opentracing.global_tracer`.
     """
-    return _trace(lambda handler: traced_config_of(handler.application), (), arguments)
+    return _trace(traced_config_of, (), arguments)
 
 
 def _trace(config_for: _ConfigFor, attributes: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:
@@ -197,16 +196,23 @@ def _iterate_in(traced: active, generator: Generator[Any, Any, Any]) -> Generato
 def _start(
     config: TracingConfig, handler: RequestHandler, attributes: tuple[str, ...], is_seen: bool
 ) -> RequestSpan | None:
-    options = config.options
-    name = routes.operation_name(config, handler.application, handler.request, type(handler), handler)
-    state = start_request_span(config, handler.request, name, attributes)
-    if state is not None:
-        if options.inject_response_headers or options.traced_response_headers:
-            response.watch_headers(state, handler.request)
-        state.executing = is_seen and sees_end_of(handler)
-        if not state.executing:
-            response.watch_end(state, handler)
-        started(state, handler.request)
+    options, request, handler_class = config.options, handler.request, type(handler)
+    name = handler_class.__name__
+    if options.operation_name is not None:
+        name = routes.operation_name(config, handler.application, request, handler_class, handler)
+    state = start_request_span(config, request, name, attributes)
+    if state is None:
+        return None
+    if options.inject_response_headers or options.traced_response_headers:
+        response.watch_headers(state, request)
+    state.executing = is_seen and handler_class._execute is EXECUTE.replacement
+    if not state.executing:
+        response.watch_end(state, handler)
+    elif is_in_execute() and lifecycle.begin_with(state.tracer, state.span):
+        # Active until the task is over, which spares all that is yet to come an activation.
+        within.known.set((config, state))
+    if options.start_span_cb is not None:
+        started(state, request)
     return state
 
 
@@ -221,13 +227,12 @@ def _traced(
         )
     # A request that is under way when the hooks are put in place is not seen to its end by that of _execute.
     is_seen = table.SERVER.ensure()
-    state = request_span(handler.request)
+    state: RequestSpan | None = getattr(handler.request, SPAN, None)
     if state is None:
         config = config_for(handler)
-        if not excludes(config, handler.request):
-            state = _start(config, handler, attributes, is_seen)
-        else:
-            state = request_span(handler.request)
+        if (config.filters_requests or process.has_excluded) and excludes(config, handler.request):
+            return request_span(handler.request)
+        state = _start(config, handler, attributes, is_seen)
     elif attributes and not state.finished:
         lifecycle.set_tags(state.span, attribute_tags(handler.request, attributes, state.options))
     return state

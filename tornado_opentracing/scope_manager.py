@@ -146,37 +146,35 @@ def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
-def clearing(manager: ScopeManager) -> Callable[[], None] | None:
-    """Make nothing active in the current context for good, and return what does so again, in any context.
+def staying(manager: ScopeManager, span: Span | None) -> Callable[[], None] | None:
+    """Make a span, or nothing, active in the current context for good, and return what does so again, in any context.
 
-    To do it again is cheaper than :func:`nothing_active`, for mostly there is nothing to be done. Only a
-    :class:`ContextVarsScopeManager` can tell; for others ``None`` is returned.
+    To do it again is cheap, for mostly there is nothing to be done. Only a :class:`ContextVarsScopeManager` can tell;
+    for others ``None`` is returned, and a span not made active: their scopes have to be closed.
     """
     if not isinstance(manager, ContextVarsScopeManager):
-        nothing_active(manager).__enter__()
+        if span is None:
+            nothing_active(manager).__enter__()
         return None
-    kept: object = None
+    kept: object = None if span is None else manager
 
-    def clear() -> None:
+    def stay() -> None:
         nonlocal kept
         if manager._kept() is not kept:
             Cut(manager).stay()
+            if span is not None:
+                begin_with(manager, span)
             kept = manager._kept()
 
-    clear()
-    return clear
+    stay()
+    return stay
 
 
 def begin_with(manager: ScopeManager, span: Span) -> bool:
-    """Make a span active in the current context for good, and nothing beneath it; whether the manager is one of ours.
-
-    Scopes of others have to be closed.
-    """
-    if not isinstance(manager, ContextVarsScopeManager):
+    """Make a span active for good in a context in which nothing is; return whether that could be."""
+    if not isinstance(manager, ContextVarsScopeManager) or manager.active is not None:
         return False
-    Cut(manager).stay()
-    scope = _new(ContextVarsScope)
-    scope._open(manager, span, False)
+    scope: Any = manager.activate(span, False)
     scope._token = None  # by which the context would lead to itself
     return True
 

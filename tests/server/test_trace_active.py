@@ -16,7 +16,7 @@ from support.outcomes import fail
 from support.serving import connection, only_span, settled, until
 from tornado import gen
 from tornado.httpclient import AsyncHTTPClient
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, RequestHandler, stream_request_body
 
 from tornado_opentracing import TornadoTracing, init_client_tracing
 
@@ -97,6 +97,73 @@ async def test_the_span_of_a_traced_handler_is_active_in_all_that_follows_and_no
             assert seen == dict.fromkeys(expected, span.span_id)
             worker.cancel()
     assert active_id(tracer) is None
+
+
+async def test_the_span_of_a_traced_handler_is_active_in_what_it_does_after_the_traced_method(
+    recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracing = TornadoTracing(recorder.tracer)
+
+    class Partly(RequestHandler):
+        async def get(self) -> None:
+            recorder.tracer.start_span("before").finish()
+            with recorder.tracer.start_active_span("around"):
+                await self.look_up()
+                recorder.tracer.start_span("within").finish()
+
+        @tracing.trace
+        async def look_up(self) -> None:
+            recorder.tracer.start_span("looked up").finish()
+
+    class First(Partly):
+        async def get(self) -> None:
+            await self.look_up()
+            recorder.tracer.start_span("after").finish()
+
+    url = servers.start(Application([("/", Partly), ("/first", First)]))
+    await client.fetch(url)
+    spans = await settled(recorder, 5)
+    around, request = only(spans, name="around"), only(spans, name="Partly")
+    parents = {"before": None, "around": None, "within": around.span_id}
+    assert {name: only(spans, name=name).parent_id for name in parents} == parents
+    assert [child.name for child in children(spans, request)] == ["looked up"]
+    await client.fetch(f"{url}/first")
+    spans = (await settled(recorder, 8))[5:]
+    assert [child.name for child in children(spans, only(spans, name="First"))] == ["looked up", "after"]
+
+
+@stream_request_body
+class Receiving(RequestHandler):
+    recorder: Recorder
+    seen: list[int | None]
+
+    def prepare(self) -> None:
+        self.seen.append(active_id(self.recorder.tracer))
+
+    def data_received(self, chunk: bytes) -> None:
+        self.receive()
+
+    def receive(self) -> None:
+        self.seen.append(active_id(self.recorder.tracer))
+
+    def post(self) -> None:
+        self.seen.append(active_id(self.recorder.tracer))
+
+
+async def test_a_traced_method_that_the_connection_calls_leaves_nothing_active_there(
+    each_recorder: Recorder, servers: Servers
+) -> None:
+    traced = TornadoTracing(each_recorder.tracer).trace(Receiving.receive)
+    seen: list[int | None] = []
+    handler = type("Receiving", (Receiving,), {"recorder": each_recorder, "seen": seen, "receive": traced})
+    async with connection(servers.start(Application([("/", handler)]))) as opened:
+        for number in range(2):
+            opened.send("POST / HTTP/1.1\nHost: localhost\nContent-Length: 3\n\nabc")
+            await opened.answer()
+            span = (await settled(each_recorder, number + 1))[-1]
+            assert seen[:2] == [None, span.span_id]
+            seen.clear()
+    assert active_id(each_recorder.tracer) is None
 
 
 async def test_the_span_of_a_traced_handler_ends_with_the_response_and_remains_the_parent(

@@ -23,7 +23,7 @@ from tornado_opentracing._guard import report
 from tornado_opentracing._hooks.patching import Layer, Patch
 from tornado_opentracing._scopes import within
 from tornado_opentracing._spans import lifecycle
-from tornado_opentracing._spans.request import RequestSpan, activate, deactivate, note, request_span, sent_status
+from tornado_opentracing._spans.request import SPAN, RequestSpan, activate, deactivate, note, request_span, sent_status
 
 _CHUNKS = "_tornado_opentracing_chunks"
 
@@ -81,14 +81,14 @@ def _connection_closed(state: RequestSpan, handler: RequestHandler, call: Callab
             state.finish_for(handler)
 
 
-def _make_active(state: RequestSpan) -> bool:
-    """Have the request's span active in the current context, whatever a chunk has left active there, if that can be."""
-    is_new = within.known.get()[1] is not state
-    if is_new:
-        within.known.set((state.config, state))
-    if state.is_excluded or (not is_new and lifecycle.active_span(state.tracer) is state.span):
-        return True
-    return lifecycle.begin_with(state.tracer, state.span)
+def _make_active(state: RequestSpan) -> Callable[[], None] | None:
+    """Have the request's span active in the current context for good, and return what does so again, if that can be."""
+    within.known.set((state.config, state))
+    return _nothing_more if state.is_excluded else lifecycle.staying(state.tracer, state.span)
+
+
+def _nothing_more() -> None:
+    pass
 
 
 def _receive(original: Callable[..., Any], delegate: HandlerDelegate, data: bytes, state: RequestSpan) -> Any:
@@ -96,12 +96,17 @@ def _receive(original: Callable[..., Any], delegate: HandlerDelegate, data: byte
 
     It is kept at what the span does not lead to, and taken from there while it is entered.
     """
-    context: Context | None = getattr(delegate, _CHUNKS, None)
-    if context is None:
+    kept: tuple[Context, Callable[[], None]] | None = getattr(delegate, _CHUNKS, None)
+    if kept is not None:
+        context, stay = kept
+        context.run(stay)
+    else:
         context = copy_context()
-    if not context.run(_make_active, state):
-        with _running(state, delegate.handler):
-            return original(delegate, data)
+        made = context.run(_make_active, state)
+        if made is None:
+            with _running(state, delegate.handler):
+                return original(delegate, data)
+        kept = context, made
     delegate._tornado_opentracing_chunks = None  # type: ignore[attr-defined]
     try:
         return context.run(original, delegate, data)
@@ -109,13 +114,15 @@ def _receive(original: Callable[..., Any], delegate: HandlerDelegate, data: byte
         note(state, delegate.handler, error, can_answer=False)
         raise
     finally:
-        delegate._tornado_opentracing_chunks = context  # type: ignore[attr-defined]
+        delegate._tornado_opentracing_chunks = kept  # type: ignore[attr-defined]
 
 
 def _data_received_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
     def data_received(self: HandlerDelegate, data: bytes) -> Any:
-        state = request_span(self.request) if layer.enabled and self.stream_request_body else None
+        state: RequestSpan | None = None
+        if layer.enabled and self.stream_request_body:
+            state = getattr(self.request, SPAN, None)
         if state is None or (state.finished and not state.is_excluded):
             return original(self, data)
         if state.measurement is not None:

@@ -126,9 +126,11 @@ def _flush_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
     return flush
 
 
-def sees_end_of(handler: RequestHandler) -> bool:
-    """Whether the hook of ``_execute`` is what runs for a handler: a class may have an ``_execute`` of its own."""
-    return type(handler)._execute is EXECUTE.replacement
+def is_in_execute() -> bool:
+    """Whether the current task is that of a handler, which ends with its request."""
+    task = asyncio.current_task()
+    code = None if task is None else getattr(task.get_coro(), "cr_code", None)
+    return code is not None and code is getattr(EXECUTE.replacement, "__code__", None)
 
 
 EXECUTE = Patch(RequestHandler, "_execute", _execute_hook)

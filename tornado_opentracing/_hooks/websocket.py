@@ -54,16 +54,16 @@ def _detach_stream_hook(original: Callable[..., Any], layer: Layer) -> Callable[
         # connection, the handshake's span is not active.
         handshake = _handshake(self) if layer.enabled else None
         if handshake is not None:
-            handshake.clear = lifecycle.clearing(handshake.tracer)
+            handshake.clear, handshake.is_opening = lifecycle.staying(handshake.tracer, None), True
             handshake.connection = start_connection_span(handshake, self)
         return original(self)
 
     return _detach_stream
 
 
-def _accept_connection_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
+def _accept_connection_hook(original: Callable[..., Awaitable[Any]], layer: Layer) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(original)
-    def _accept_connection(self: WebSocketProtocol13, handler: WebSocketHandler) -> Any:
+    async def _accept_connection(self: WebSocketProtocol13, handler: WebSocketHandler) -> Any:
         handshake = _handshake(handler) if layer.enabled else None
         if handshake is not None and handshake.options.trace_websocket_messages:
             open_ = handler.open
@@ -79,7 +79,13 @@ def _accept_connection_hook(original: Callable[..., Any], layer: Layer) -> Calla
                 return run(state, call, outcome=message, is_awaited=True, stand_in=stand_in)
 
             handler.open = traced_open
-        return original(self, handler)
+        try:
+            return await original(self, handler)
+        finally:
+            # It runs as long as the connection lives; Tornado does not say by on_close where open() raises.
+            served = _handshake(handler)
+            if served is not None and served.connection is not None:
+                served.connection.end()
 
     return _accept_connection
 
@@ -87,22 +93,27 @@ def _accept_connection_hook(original: Callable[..., Any], layer: Layer) -> Calla
 def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
     def _run_callback(self: WebSocketProtocol, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        handshake = _handshake(self.handler) if layer.enabled else None
-        if handshake is None:
+        handler: Any = self.handler
+        handshake: RequestSpan | None = None
+        if layer.enabled and isinstance(handler, WebSocketHandler):
+            handshake = getattr(handler.request, SPAN, None)
+        if handshake is None or handshake.is_excluded:
             return original(self, callback, *args, **kwargs)
-        if handshake.connection is not None and callback == self.handler.on_message:
+        if handshake.connection is not None and callback == handler.on_message:
             handshake.connection.messages_in += 1
-        if handshake.options.trace_websocket_messages and callback == self.handler.on_message:
-            message = _message(handshake, self.handler, "on_message", args[0], isinstance(args[0], bytes))
+        if handshake.options.trace_websocket_messages and callback == handler.on_message:
+            message = _message(handshake, handler, "on_message", args[0], isinstance(args[0], bytes))
             state = _start(handshake, message)
             if state is not None:
                 callback = functools.partial(run, state, callback, outcome=message)
-        # What a plain on_message leaves active would be active in the next: both run in the receive loop itself.
+        # What open() or a plain on_message leaves active would be active in the next: all run in the receive loop itself.
         clear = handshake.clear
         if clear is None:
             with lifecycle.nothing_active(handshake.tracer):
                 return original(self, callback, *args, **kwargs)
-        clear()
+        if handshake.is_opening:
+            handshake.is_opening = False
+            clear()
         try:
             return original(self, callback, *args, **kwargs)
         finally:
@@ -158,20 +169,6 @@ def _on_connection_close_hook(original: Callable[..., None], layer: Layer) -> Ca
     return on_connection_close
 
 
-def _accept_hook(original: Callable[..., Awaitable[None]], _: Layer) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(original)
-    async def accept_connection(self: WebSocketProtocol13, handler: WebSocketHandler) -> None:
-        try:
-            return await original(self, handler)
-        finally:
-            # It runs as long as the connection lives; Tornado does not say by on_close where open() raises.
-            handshake = _handshake(handler)
-            if handshake is not None and handshake.connection is not None:
-                handshake.connection.end()
-
-    return accept_connection
-
-
 def close_hook(original: Callable[..., None], layer: Layer) -> Callable[..., None]:
     """On either end."""
 
@@ -189,7 +186,6 @@ HOOKS = [
     Patch(WebSocketHandler, "close", close_hook),
     Patch(WebSocketHandler, "on_connection_close", _on_connection_close_hook),
     Patch(WebSocketProtocol, "_run_callback", _run_callback_hook),
-    Patch(WebSocketProtocol13, "accept_connection", _accept_hook),
     Patch(WebSocketProtocol13, "_accept_connection", _accept_connection_hook),
     Patch(WebSocketProtocol13, "write_message", _write_message_hook),
 ]

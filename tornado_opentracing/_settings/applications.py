@@ -17,7 +17,7 @@ from tornado_opentracing._settings.tracers import made_by
 
 if TYPE_CHECKING:
     from opentracing import Tracer
-    from tornado.web import Application
+    from tornado.web import Application, RequestHandler
 
 #: What counts where nobody was given anything.
 UNCONFIGURED = TracingConfig(None, {})
@@ -64,9 +64,9 @@ def config_of(application: Application) -> TracingConfig | None:
     return None if defaults is None else _read(application, defaults)
 
 
-def traced_config_of(application: Application) -> TracingConfig:
+def traced_config_of(handler: RequestHandler) -> TracingConfig:
     """The configuration for what is traced in an Application by its own wish, also without ``init_tracing``."""
-    return _read(application, process.tracing or UNCONFIGURED) or UNCONFIGURED
+    return _read(handler.application, process.tracing or UNCONFIGURED) or UNCONFIGURED
 
 
 def _read(application: Application, defaults: TracingConfig) -> TracingConfig | None:

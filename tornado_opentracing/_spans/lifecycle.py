@@ -204,17 +204,17 @@ def nothing_active(tracer: Tracer) -> AbstractContextManager[object]:
         return nullcontext()
 
 
-def clearing(tracer: Tracer) -> Callable[[], None] | None:
-    """Make nothing of the tracer's active for good, and return what does so again, if there is something cheap."""
+def staying(tracer: Tracer, span: Span | None) -> Callable[[], None] | None:
+    """Make a span, or nothing, active for good, and return what does so again, if there is something cheap."""
     try:
-        return scope_manager.clearing(tracer.scope_manager)
+        return scope_manager.staying(tracer.scope_manager, span)
     except Exception:
         report("looking up the scope manager")
         return None
 
 
 def begin_with(tracer: Tracer, span: Span) -> bool:
-    """Make the span active in the current context for good, if that can be; nothing of the tracer's is beneath it."""
+    """Make the span active for good in a context in which nothing of the tracer's is; return whether that could be."""
     try:
         return scope_manager.begin_with(tracer.scope_manager, span)
     except Exception:

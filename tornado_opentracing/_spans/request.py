@@ -54,6 +54,7 @@ class RequestSpan(lifecycle.SpanLifecycle):
     provisional_name: str | None
     #: Once it is the handshake's of a WebSocket, and over: what makes nothing active, if there is something cheap.
     clear: Callable[[], None] | None = None
+    is_opening: bool  #: Whether nothing has come on its connection yet.
     connection: Any = None  #: The span of that WebSocket's connection, if there is to be one.
     shared: Any = None  #: What the spans of all that happens there have in common.
 

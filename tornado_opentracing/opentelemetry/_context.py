@@ -15,6 +15,7 @@ from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace.propagation import _SPAN_KEY
+from opentracing import ReferenceType
 
 get_current: Callable[[], Context]
 attach: Callable[[Context], Token[Context]]
@@ -29,12 +30,15 @@ else:
     # Not context.detach(), which logs an error where the token is another context's.
     get_current, attach, detach = _runtime.get_current, _runtime.attach, _runtime.detach
 
+_REFERENCE_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
 #: Baggage without items, of which there is one: what is the same object need not be compared. Nobody changes it.
 NO_ITEMS: dict[str, Any] = {}
 
 
 class SpanContext(opentracing.SpanContext):
     """The identity of a span, and the baggage that its children inherit. Immutable."""
+
+    _links: dict[str, Reference] | None = None
 
     def __init__(
         self, otel_context: trace.SpanContext, baggage: dict[str, Any] = NO_ITEMS, carrying: Context | None = None
@@ -78,6 +82,23 @@ class SpanContext(opentracing.SpanContext):
         if self._carrying is None:
             self._carrying = carrying(trace.NonRecordingSpan(self._otel_context), self._items)
         return self._carrying
+
+    def link(self, kind: str) -> Reference:
+        """OpenTelemetry's link to it, by the type of a reference. There is one of each: messages have all the same."""
+        if self._links is None:
+            self._links = {}
+        found = self._links.get(kind)
+        if found is None:
+            found = Reference(self._otel_context, {"opentracing.ref_type": _REFERENCE_TYPES[kind]})
+            self._links[kind] = found
+        return found
+
+
+class Reference(trace.Link):
+    """A link that several spans have."""
+
+    #: As the spans of one tracer keep it, and what tells whether another's are limited like them.
+    kept: tuple[object, trace.Link] | None = None
 
 
 def carrying(otel_span: trace.Span, items: Mapping[str, object]) -> Context:

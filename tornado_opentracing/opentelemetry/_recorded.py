@@ -25,6 +25,8 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
+from tornado_opentracing.opentelemetry._context import Reference
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.trace import SpanKind, TraceFlags
@@ -192,12 +194,18 @@ class Recorder:
         fields["_lock"] = threading.Lock()
         fields["_start_time"] = time_ns() if start_time is None else start_time
         if links and self._can_hold_links:
-            held_links = [
-                trace.Link(link.context, _holding(dict(link.attributes or {}), self._link_held)) for link in links
-            ]
-            fields["_links"] = _list_of(held_links, self._most_links)
+            fields["_links"] = _list_of([*map(self._hold, links)], self._most_links)
         else:
             for link in links:
                 span.add_link(link.context, link.attributes)
         span._span_processor.on_start(span, parent_context)
         return span
+
+    def _hold(self, link: trace.Link) -> trace.Link:
+        kept = link.kept if type(link) is Reference else None
+        if kept is not None and kept[0] is self._link_held:
+            return kept[1]
+        held = trace.Link(link.context, _holding(dict(link.attributes or {}), self._link_held))
+        if type(link) is Reference:
+            link.kept = self._link_held, held
+        return held

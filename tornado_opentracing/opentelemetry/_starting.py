@@ -83,7 +83,9 @@ class ThroughSdk:
         needs_none = type(self._tracer) is NoOpTracer or (sampler is not None and decider(sampler) is not None)
         attributes: Mapping[str, Any] = _Late(described) if needs_none else described.attributes()
         name = described.name(operation_name)
-        return self._tracer.start_span(name, context, described.kind, attributes, links, start_time)
+        # It may limit a link's attributes in place.
+        own = [trace.Link(link.context, link.attributes) for link in links]
+        return self._tracer.start_span(name, context, described.kind, attributes, own, start_time)
 
 
 class Directly:
