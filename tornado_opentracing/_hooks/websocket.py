@@ -106,7 +106,7 @@ def _run_callback_hook(original: Callable[..., Any], layer: Layer) -> Callable[.
             state = _start(handshake, message)
             if state is not None:
                 callback = functools.partial(run, state, callback, outcome=message)
-        # What open() or a plain on_message leaves active would be active in the next: all run in the receive loop itself.
+        # What open() or a plain on_message leaves active would be active in the next: all run in the receive loop.
         clear = handshake.clear
         if clear is None:
             with lifecycle.nothing_active(handshake.tracer):

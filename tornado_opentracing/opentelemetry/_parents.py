@@ -53,5 +53,5 @@ def referred(child_of: Any, references: Sequence[Reference]) -> tuple[Any, list[
     links: list[trace.Link] = []
     for kind, context in references:
         if isinstance(context, SpanContext) and context.unwrap().is_valid:
-            links.append(context.link(kind))  # noqa: PERF401 - before Python 3.12 a comprehension costs a call
+            links.append(context.link(kind))
     return child_of, links
