@@ -31,7 +31,7 @@ def exception_message(error: BaseException, secrets: Collection[str] | None = No
         return f"<the message could not be made: {type(failure).__name__} in {type(error).__name__}.__str__>"
 
 
-def format_exception(error: BaseException, secrets: Collection[str] | None = None) -> str:
+def format_exception(error: BaseException, secrets: Collection[str] | None = None, message: str | None = None) -> str:
     """An exception's traceback as text, redacted and bounded.
 
     Each exception's own text is redacted before it is put among the frames: that of causes, contexts and members of
@@ -39,12 +39,13 @@ def format_exception(error: BaseException, secrets: Collection[str] | None = Non
     shown as they are. Without the carets, which take longer than all the rest to place.
 
     :param secrets: names of parameters; all that were ever asked for where it is ``None``.
+    :param message: what :func:`exception_message` has made of it, where that is known already.
     """
     names = _redaction.known_names() if secrets is None else secrets
     try:
         if _is_plain(error):
             # What the rest comes to where there is nothing but frames and a text.
-            text = "".join([*_Stack(traceback.walk_tb(error.__traceback__)).shown(), _last_line(error, names)])
+            text = "".join([*_Stack(traceback.walk_tb(error.__traceback__)).shown(), _last_line(error, names, message)])
             return _redaction.clip(text, _redaction.LONGEST_STACK)
         formatted = _traceback_of(error)
         for number, each in enumerate(_exceptions_in(formatted)):
@@ -76,8 +77,10 @@ def _is_plain(error: BaseException) -> bool:
     )
 
 
-def _last_line(error: BaseException, names: Collection[str]) -> str:
-    kind, message = type(error), exception_message(error, names)
+def _last_line(error: BaseException, names: Collection[str], message: str | None) -> str:
+    kind = type(error)
+    if message is None:
+        message = exception_message(error, names)
     module = kind.__module__
     name = kind.__qualname__ if module in ("__main__", "builtins") else f"{module}.{kind.__qualname__}"
     return f"{name}: {message}" if message else name

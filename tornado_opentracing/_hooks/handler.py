@@ -81,6 +81,8 @@ def _send_error_hook(original: Callable[..., None], layer: Layer) -> Callable[..
             return original(self, *args, **kwargs)
         if args == (500,) and not kwargs:
             _note_cancellation(state, self)
+        if within.known.get()[1] is state:
+            return original(self, *args, **kwargs)
         with active(state):
             return original(self, *args, **kwargs)
 
@@ -101,6 +103,8 @@ def _handle_request_exception_hook(original: Callable[..., None], layer: Layer) 
         if state is None or state.finished:
             return original(self, e)
         note(state, self, e)
+        if within.known.get()[1] is state:
+            return original(self, e)
         with active(state):
             return original(self, e)
 

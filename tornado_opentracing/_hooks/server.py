@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any]:
     @functools.wraps(original)
-    def execute(self: HandlerDelegate) -> Any:
+    def execute(self: HandlerDelegate) -> Any:  # noqa: PLR0912 - parts of it would be calls, which cost more
         config = config_of(self.application) if layer.enabled else None
         if config is None:
             return original(self)
@@ -67,7 +67,11 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
         if config.looks_at_start or self.handler_kwargs:
             _look_at_start(state, self, name)
         token = within.known.set((config, state))
-        scope = lifecycle.activate(state.tracer, state.span)
+        scope = None  # here and below without a call: each request pays for it
+        try:
+            scope = state.tracer.scope_manager.activate(state.span, False)
+        except Exception:
+            report("activating a span")
         try:
             result = original(self)
         except BaseException as error:
@@ -76,7 +80,11 @@ def _delegate_execute_hook(original: Callable[..., Any], layer: Layer) -> Callab
             state.finish(None, None)
             raise
         finally:
-            lifecycle.close(scope)
+            try:
+                if scope is not None:
+                    scope.close()
+            except Exception:
+                report("closing a scope")
             within.known.reset(token)
         if handler_class._execute is EXECUTE.replacement:
             response.watch_start(state, self.handler)

@@ -240,8 +240,8 @@ def log_error(span: Span, error: BaseException, options: Options) -> None:
     fields = {
         logs.EVENT: tags.ERROR,
         logs.ERROR_KIND: type(error).__name__,
-        logs.MESSAGE: exception_message(error, names),
-        logs.STACK: format_exception(error, names),
+        logs.MESSAGE: (message := exception_message(error, names)),
+        logs.STACK: format_exception(error, names, message),
     }
     try:
         span.log_kv({**fields, logs.ERROR_OBJECT: error})

@@ -98,7 +98,13 @@ class _Top:
     def set(self, scope: Layer) -> Opened:
         # As set_value(), set_span_in_context() and set_baggage() would, which copy it twice each.
         current = get_current()
-        layer = Context({**current, **_layer(scope)} if current else _layer(scope))
+        shim: Any = scope._span if type(scope) is ContextVarsScope else None
+        if not current and type(shim) is OurSpan:
+            # As _layer() would, without a call for what nearly all are.
+            span = shim._otel_span
+            layer = Context({_TOP: (scope, span), _SPAN_KEY: span, _BAGGAGE_KEY: shim._items})
+        else:
+            layer = Context({**current, **_layer(scope)})
         return attach(layer), layer
 
     def reset(self, token: Opened) -> None:
