@@ -272,6 +272,22 @@ async def test_a_request_counts_whether_it_is_sampled_and_an_exemplar_leads_to_i
         assert [(e.trace_id, e.span_id) for e in exemplars] == [(c.trace_id, c.span_id) for c in expected]
 
 
+async def test_measuring_again_with_the_same_provider_counts_what_was_active_and_what_is(
+    url: str, measured: Measured
+) -> None:
+    asked = [asyncio.ensure_future(ask(url, "/shop/wait"))]
+    await Shop.started.wait()
+    init_metrics(measured.provider)
+    Shop.started.clear()
+    asked.append(asyncio.ensure_future(ask(url, "/shop/wait")))
+    await Shop.started.wait()
+    assert measured.point(ACTIVE).value == 2
+    Shop.go_on.set()
+    await asyncio.gather(*asked)
+    await over(measured, 2)
+    assert measured.point(ACTIVE).value == 0
+
+
 async def test_a_request_counts_once_on_every_stack(
     each_recorder: Recorder, servers: Servers, measured: Measured
 ) -> None:

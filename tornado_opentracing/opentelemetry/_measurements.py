@@ -23,9 +23,11 @@ from tornado_opentracing._spans import routes
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from opentelemetry.metrics import Histogram, UpDownCounter
+    from opentelemetry.metrics import Histogram
     from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
+
+    from tornado_opentracing.opentelemetry._active import ActiveRequests
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NO_BODY = (101, 204, 304)
@@ -71,21 +73,19 @@ class RequestMeasurement(_Measurement):
     """Of a request to this server."""
 
     def __init__(
-        self, histograms: Histograms, active: UpDownCounter, methods: Collection[str], request: HTTPServerRequest
+        self, histograms: Histograms, active: ActiveRequests, methods: Collection[str], request: HTTPServerRequest
     ) -> None:
         super().__init__(histograms)
         self._request = request
         self._active = active
         method = request.method or ""
-        self._attributes = {
-            "http.request.method": method if method in methods else "_OTHER",
-            "url.scheme": request.protocol,
-        }
+        #: And the scheme.
+        self.method = (method if method in methods else "_OTHER", request.protocol)
         # Of other connections nobody knows how much is written.
         self._counts_sent = isinstance(request.connection, HTTP1Connection)
         if self._counts_sent:
             setattr(request.connection, MEASUREMENT, self)
-        self._active.add(1, self._attributes)
+        self._active.add(self)
 
     def finish(
         self,
@@ -97,10 +97,11 @@ class RequestMeasurement(_Measurement):
     ) -> None:
         """Record what there is to know of the request."""
         request = self._request
-        self._active.add(-1, self._attributes)
+        self._active.remove(self)
         if self._counts_sent:
             delattr(request.connection, MEASUREMENT)
-        attributes: dict[str, Any] = dict(self._attributes)
+        method, scheme = self.method
+        attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scheme}
         if status is not None:
             attributes["http.response.status_code"] = status
         if request.version[:5] == "HTTP/":

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tornado_opentracing.opentelemetry._active import active_requests
 from tornado_opentracing.opentelemetry._environment import SCHEMA, version
 from tornado_opentracing.opentelemetry._lag import LoopLag
 from tornado_opentracing.opentelemetry._measurements import FetchMeasurement, Histograms, RequestMeasurement
@@ -29,9 +30,7 @@ class HTTPMetrics:
     def __init__(self, provider: MeterProvider) -> None:
         meter = provider.get_meter("tornado_opentracing", version(), SCHEMA)
         self._server, self._client = _histograms(meter, "server"), _histograms(meter, "client")
-        self._active = meter.create_up_down_counter(
-            "http.server.active_requests", "{request}", "Number of active HTTP server requests."
-        )
+        self._active = active_requests(provider, meter)
         lag = _histogram(meter, "tornado.ioloop.lag", "s", "How late the event loop runs what is due.", _LAGS)
         self._methods = known_methods()
         self._lag = LoopLag(lag)

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2018-2026 The tornado_opentracing developers
+# SPDX-License-Identifier: Apache-2.0
+"""How many requests are being served, counted when somebody collects metrics: to tell of each costs many times more."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+from opentelemetry.metrics import Observation
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
+
+#: A provider has each of its instruments once, with the callbacks that it was first made with.
+_known: weakref.WeakKeyDictionary[MeterProvider, ActiveRequests] = weakref.WeakKeyDictionary()
+
+
+class Served(Protocol):
+    """A request that is being served."""
+
+    #: And its scheme.
+    method: tuple[str, str]
+
+
+class ActiveRequests:
+    """The requests that are being served. Any thread may add to them: what is done to a set is atomic."""
+
+    def __init__(self) -> None:
+        self._requests: set[Served] = set()
+        #: Of these there are none, once there were some.
+        self._methods: dict[tuple[str, str], int] = {}
+
+    def add(self, request: Served) -> None:
+        """Count a request from here on."""
+        self._methods[request.method] = 0
+        self._requests.add(request)
+
+    def remove(self, request: Served) -> None:
+        """Count it no more."""
+        self._requests.discard(request)
+
+    def observe(self, _options: CallbackOptions) -> list[Observation]:
+        """How many there are of each method and scheme."""
+        counts = self._methods.copy()
+        for request in list(self._requests):
+            counts[request.method] += 1
+        return [
+            Observation(count, {"http.request.method": method, "url.scheme": scheme})
+            for (method, scheme), count in counts.items()
+        ]
+
+
+def active_requests(provider: MeterProvider, meter: Meter) -> ActiveRequests:
+    """What a provider's instrument for them observes."""
+    with contextlib.suppress(TypeError):  # one of somebody else's to which there are no weak references
+        if provider in _known:
+            return _known[provider]
+    made = ActiveRequests()
+    meter.create_observable_up_down_counter(
+        "http.server.active_requests", [made.observe], "{request}", "Number of active HTTP server requests."
+    )
+    with contextlib.suppress(TypeError):
+        _known[provider] = made
+    return made
