@@ -7,7 +7,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import SpanKind
 from opentracing import tags
@@ -25,6 +25,7 @@ from tornado_opentracing._spans.tags import (
 )
 from tornado_opentracing.opentelemetry import _attributes
 from tornado_opentracing.opentelemetry._addresses import LONG, bounded, netloc_of, server_at, server_of
+from tornado_opentracing.opentelemetry._context import get_current, is_suppressed
 from tornado_opentracing.opentelemetry._described import CLIENT_ERRORS
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
 _new = object.__new__
+
+
+class _Tracer(Protocol):
+    is_dup: bool
 
 
 class Description(Mapping[str, Any]):
@@ -62,19 +67,6 @@ class RequestDescription(Description):
     _attribute_names: Iterable[str]
     _is_dup: bool
     error_statuses: Container[int]
-
-    @classmethod
-    def of(
-        cls, request: HTTPServerRequest, options: Options, attribute_names: Iterable[str], is_dup: bool
-    ) -> RequestDescription:
-        """Describe a request. This is no ``__init__``, by way of which it takes CPython twice as long."""
-        described = _new(cls)
-        described._request = request
-        described._options = options
-        described._attribute_names = attribute_names
-        described._is_dup = is_dup
-        described.error_statuses = options.server_error_statuses
-        return described
 
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:
@@ -173,20 +165,6 @@ class FetchDescription(Description):
     _is_dup: bool
     error_statuses: Container[int]
 
-    @classmethod
-    def of(cls, request: HTTPRequest | None, url: Any, method: Any, options: Options, is_dup: bool) -> FetchDescription:
-        """Describe a fetch, likewise."""
-        described = _new(cls)
-        described._request = request
-        described._url = url
-        described._method = method
-        described._options = options
-        described._is_dup = is_dup
-        given = options.client_error_statuses
-        # The conventions', unless there are others in the settings.
-        described.error_statuses = CLIENT_ERRORS if given is SERVER_ERRORS else given
-        return described
-
     @functools.cached_property
     def _tags(self) -> dict[str, Any]:
         return client_tags(self._request, self._url, self._method, self._options)
@@ -214,6 +192,42 @@ class FetchDescription(Description):
         except Exception:
             report("describing a fetch")
         return found
+
+
+def describe_request(
+    tracer: _Tracer, request: HTTPServerRequest, options: Options, attribute_names: Iterable[str]
+) -> RequestDescription | None:
+    """What a tracer takes for the tags of a request; ``None`` where OpenTelemetry is told to leave it."""
+    current = get_current()
+    if current and is_suppressed(current):
+        return None
+    # Not by an __init__, by way of which it takes CPython twice as long.
+    described = _new(RequestDescription)
+    described._request = request
+    described._options = options
+    described._attribute_names = attribute_names
+    described._is_dup = tracer.is_dup
+    described.error_statuses = options.server_error_statuses
+    return described
+
+
+def describe_fetch(
+    tracer: _Tracer, request: HTTPRequest | None, url: Any, method: Any, options: Options
+) -> FetchDescription | None:
+    """The same for a fetch."""
+    current = get_current()
+    if current and is_suppressed(current):
+        return None
+    described = _new(FetchDescription)
+    described._request = request
+    described._url = url
+    described._method = method
+    described._options = options
+    described._is_dup = tracer.is_dup
+    given = options.client_error_statuses
+    # The conventions', unless there are others in the settings.
+    described.error_statuses = CLIENT_ERRORS if given is SERVER_ERRORS else given
+    return described
 
 
 def _put_method(found: dict[str, Any], method: Any) -> None:

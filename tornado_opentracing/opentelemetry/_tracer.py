@@ -22,24 +22,27 @@ from tornado_opentracing.opentelemetry._context import (
     SpanContext,
     get_current,
     has_baggage,
-    is_suppressed,
 )
 from tornado_opentracing.opentelemetry._described import SharingTags, Tags
-from tornado_opentracing.opentelemetry._http import FetchDescription, RequestDescription, request_name
+from tornado_opentracing.opentelemetry._http import (
+    FetchDescription,
+    RequestDescription,
+    describe_fetch,
+    describe_request,
+    request_name,
+)
 from tornado_opentracing.opentelemetry._parents import NOWHERE, parent_of, referred
 from tornado_opentracing.opentelemetry._scopes import ScopeManager
 from tornado_opentracing.opentelemetry._span import Span, started
 from tornado_opentracing.opentelemetry._starting import starter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Callable, MutableMapping
     from contextlib import AbstractContextManager
 
     from opentracing import Reference, Scope
-    from tornado.httpclient import HTTPRequest
     from tornado.httputil import HTTPServerRequest
 
-    from tornado_opentracing._settings.options import Options
     from tornado_opentracing.opentelemetry._described import Described
 
 # An enumeration's members are slow to look up.
@@ -129,14 +132,9 @@ class Tracer(opentracing.Tracer):
             span.note_status(status)
         return span if error is None else span.set_tag(ERROR, error)
 
-    def describe_request(
-        self, request: HTTPServerRequest, options: Options, attribute_names: Iterable[str]
-    ) -> RequestDescription | None:
-        """What :meth:`start_span` takes for the tags of a request; ``None`` where OpenTelemetry is told to leave it."""
-        current = get_current()
-        if current and is_suppressed(current):
-            return None
-        return RequestDescription.of(request, options, attribute_names, self.is_dup)
+    #: What :meth:`start_span` takes for the tags of a request, and of a fetch.
+    describe_request = describe_request
+    describe_fetch = describe_fetch
 
     def name_request(self, request: HTTPServerRequest) -> str:
         """What the span of a request is called where the application has not said so: ``GET /book/{number}``."""
@@ -146,15 +144,6 @@ class Tracer(opentracing.Tracer):
         """What makes of further tags what :meth:`start_span` takes, which has these as well."""
         shared = _attributes.of_tags(tags, _INTERNAL, self.is_dup)
         return functools.partial(SharingTags, shared, self.is_dup)
-
-    def describe_fetch(
-        self, request: HTTPRequest | None, url: Any, method: Any, options: Options
-    ) -> FetchDescription | None:
-        """The same for a fetch."""
-        current = get_current()
-        if current and is_suppressed(current):
-            return None
-        return FetchDescription.of(request, url, method, options, self.is_dup)
 
     def inject(self, span_context: Any, format: object, carrier: Any) -> None:  # noqa: A002
         """Write a span's context into a carrier, with OpenTelemetry's global propagator.
