@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tornado.web import RequestHandler
+from tornado.websocket import WebSocketHandler
 
 from tornado_opentracing._hooks import response, table
 from tornado_opentracing._hooks.exclusion import excludes
@@ -208,7 +209,11 @@ def _start(
     state.executing = is_seen and handler_class._execute is EXECUTE.replacement
     if not state.executing:
         response.watch_end(state, handler)
-    elif is_in_execute() and lifecycle.begin_with(state.tracer, state.span):
+    elif (
+        not isinstance(handler, WebSocketHandler)  # of which the task goes on with what is no part of the request
+        and is_in_execute()
+        and lifecycle.begin_with(state.tracer, state.span)
+    ):
         # Active until the task is over, which spares all that is yet to come an activation.
         within.known.set((config, state))
     if options.start_span_cb is not None:

@@ -132,10 +132,7 @@ class _OpenTelemetryCleared:
 
 
 def nothing_active(manager: ScopeManager) -> AbstractContextManager[object]:
-    """A context manager in which nothing is active in one scope manager, of the kinds that this package knows.
-
-    Those are :class:`ContextVarsScopeManager`, the one of the same name in ``opentracing``, and OpenTelemetry's.
-    """
+    """A context manager in which nothing is active in a scope manager of ours, ``opentracing``'s or OpenTelemetry's."""
     if isinstance(manager, ContextVarsScopeManager):
         return Cut(manager)
     module = type(manager).__module__
@@ -163,7 +160,7 @@ def staying(manager: ScopeManager, span: Span | None) -> Callable[[], None] | No
         if manager._kept() is not kept:
             Cut(manager).stay()
             if span is not None:
-                begin_with(manager, span)
+                _open_for_good(manager, span)
             kept = manager._kept()
 
     stay()
@@ -171,12 +168,16 @@ def staying(manager: ScopeManager, span: Span | None) -> Callable[[], None] | No
 
 
 def begin_with(manager: ScopeManager, span: Span) -> bool:
-    """Make a span active for good in a context in which nothing is; return whether that could be."""
-    if not isinstance(manager, ContextVarsScopeManager) or manager.active is not None:
+    """Make a span active for good in a context in which nothing is, nor was cut off; return whether that could be."""
+    if not isinstance(manager, ContextVarsScopeManager) or manager._top.get() is not None:
         return False
+    _open_for_good(manager, span)
+    return True
+
+
+def _open_for_good(manager: ContextVarsScopeManager, span: Span) -> None:
     scope: Any = manager.activate(span, False)
     scope._token = None  # by which the context would lead to itself
-    return True
 
 
 class _Cuts:

@@ -17,8 +17,9 @@ from support.serving import connection, only_span, settled, until
 from tornado import gen
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler, stream_request_body
+from tornado.websocket import WebSocketHandler, websocket_connect
 
-from tornado_opentracing import TornadoTracing, init_client_tracing
+from tornado_opentracing import TornadoTracing, init_client_tracing, no_parent_scope
 
 
 async def test_the_parent_of_a_traced_handler_is_what_the_headers_carry(
@@ -130,6 +131,76 @@ async def test_the_span_of_a_traced_handler_is_active_in_what_it_does_after_the_
     await client.fetch(f"{url}/first")
     spans = (await settled(recorder, 8))[5:]
     assert [child.name for child in children(spans, only(spans, name="First"))] == ["looked up", "after"]
+
+
+async def test_a_traced_method_may_run_in_a_thread(
+    each_recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracer = each_recorder.tracer
+
+    class Looking(RequestHandler):
+        async def get(self) -> None:
+            self.write(await asyncio.get_running_loop().run_in_executor(None, self.look_up))
+
+        @TornadoTracing(tracer).trace
+        def look_up(self) -> str:
+            tracer.start_span("looked up").finish()
+            return "found"
+
+    response = await client.fetch(servers.start(Application([("/", Looking)])))
+    assert response.body == b"found"
+    spans = await settled(each_recorder, 2)
+    assert [child.name for child in children(spans, only(spans, name="Looking"))] == ["looked up"]
+
+
+async def test_a_traced_method_leaves_nothing_active_where_nothing_is_to_be(
+    each_recorder: Recorder, servers: Servers, client: AsyncHTTPClient
+) -> None:
+    tracer = each_recorder.tracer
+
+    class Cutting(RequestHandler):
+        async def get(self) -> None:
+            with no_parent_scope():
+                await self.look_up()
+                tracer.start_span("apart").finish()
+
+        @TornadoTracing(tracer).trace
+        async def look_up(self) -> None:
+            tracer.start_span("looked up").finish()
+
+    await client.fetch(servers.start(Application([("/", Cutting)])))
+    spans = await settled(each_recorder, 3)
+    assert only(spans, name="apart").parent_id is None
+    assert [child.name for child in children(spans, only(spans, name="Cutting"))] == ["looked up"]
+
+
+async def test_traced_methods_of_a_websocket_each_run_with_the_span_active(
+    each_recorder: Recorder, servers: Servers
+) -> None:
+    tracer, seen = each_recorder.tracer, dict[str, Any]()
+    tracing = TornadoTracing(tracer)
+
+    class Chat(WebSocketHandler):
+        @tracing.trace
+        def open(self, *args: str, **kwargs: str) -> None:
+            seen["open"] = active_id(tracer)
+
+        @tracing.trace
+        async def on_message(self, message: str | bytes) -> None:
+            seen[str(message)] = active_id(tracer)
+            await self.write_message(message)
+
+        def on_ping(self, data: bytes) -> None:
+            seen["ping"] = active_id(tracer)
+
+    connected = await websocket_connect(servers.start(Application([("/", Chat)])).replace("http", "ws"))
+    for number in "12":
+        connected.ping(b"")
+        await connected.write_message(number)
+        assert await connected.read_message() == number
+    connected.close()
+    span = await only_span(each_recorder)
+    assert seen == {"open": span.span_id, "1": span.span_id, "2": span.span_id, "ping": None}
 
 
 @stream_request_body

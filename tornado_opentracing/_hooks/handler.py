@@ -132,7 +132,10 @@ def _flush_hook(original: Callable[..., Any], layer: Layer) -> Callable[..., Any
 
 def is_in_execute() -> bool:
     """Whether the current task is that of a handler, which ends with its request."""
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without an event loop
+        return False
     code = None if task is None else getattr(task.get_coro(), "cr_code", None)
     return code is not None and code is getattr(EXECUTE.replacement, "__code__", None)
 
