@@ -79,13 +79,14 @@ def as_json(trace: Trace) -> dict[str, Any]:
     Its spans are in the order in which they are shown, each ``depth`` below the one that it is beneath. ``critical``
     is when it held the trace up, from and to, in milliseconds from the trace's beginning.
     """
+    state = state_of(trace)  # first: what comes meanwhile is sent later
     tree = _tree.build(trace.spans)
     services = sorted({service_of(node.span) for node in tree.nodes})
     routes = routes_by_parent(node.span for node in tree.nodes)
     colours = {service: number % COLOURS for number, service in enumerate(services)}
     return {
         "trace_id": f"{trace.trace_id:032x}",
-        "state": state_of(trace),
+        "state": state,
         "start_time": tree.begin,
         "duration_ms": tree.duration * 1000,
         "dropped_spans": trace.dropped,
