@@ -28,7 +28,7 @@ ADDED = {
         "handler raises": 0.100,
         "@trace": 0.126,
         "excluded": 0.066,
-        "trace_all=False": 0.036,
+        "trace_all=False": 0.038,
         "fetch": 0.419,
         "WebSocket message": 0.064,
         "WebSocket message, traced": 0.516,
