@@ -25,27 +25,28 @@ class Served(Protocol):
 
 
 class ActiveRequests:
-    """The requests that are being served. Any thread may add to them: what is done to a set is atomic."""
+    """The requests that are being served. Any thread may add to them: what is done to a dictionary here is atomic."""
 
     def __init__(self) -> None:
-        self._requests: set[Served] = set()
+        #: By their ids, for it is not to keep them alive.
+        self._requests: dict[int, tuple[str, str]] = {}
         #: Of these there are none, once there were some.
         self._methods: dict[tuple[str, str], int] = {}
 
     def add(self, request: Served) -> None:
         """Count a request from here on."""
         self._methods[request.method] = 0
-        self._requests.add(request)
+        self._requests[id(request)] = request.method
 
     def remove(self, request: Served) -> None:
         """Count it no more."""
-        self._requests.discard(request)
+        self._requests.pop(id(request), None)
 
     def observe(self, _options: CallbackOptions) -> list[Observation]:
         """How many there are of each method and scheme."""
         counts = self._methods.copy()
-        for request in list(self._requests):
-            counts[request.method] += 1
+        for served in list(self._requests.values()):
+            counts[served] = counts.get(served, 0) + 1
         return [
             Observation(count, {"http.request.method": method, "url.scheme": scheme})
             for (method, scheme), count in counts.items()
