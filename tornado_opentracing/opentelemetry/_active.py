@@ -4,17 +4,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.metrics import Observation
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
-
-#: A provider has each of its instruments once, with the callbacks that it was first made with.
-_known: weakref.WeakKeyDictionary[MeterProvider, ActiveRequests] = weakref.WeakKeyDictionary()
+    from opentelemetry.metrics import CallbackOptions
 
 
 class Served(Protocol):
@@ -51,17 +46,3 @@ class ActiveRequests:
             Observation(count, {"http.request.method": method, "url.scheme": scheme})
             for (method, scheme), count in counts.items()
         ]
-
-
-def active_requests(provider: MeterProvider, meter: Meter) -> ActiveRequests:
-    """What a provider's instrument for them observes."""
-    with contextlib.suppress(TypeError):  # one of somebody else's to which there are no weak references
-        if provider in _known:
-            return _known[provider]
-    made = ActiveRequests()
-    meter.create_observable_up_down_counter(
-        "http.server.active_requests", [made.observe], "{request}", "Number of active HTTP server requests."
-    )
-    with contextlib.suppress(TypeError):
-        _known[provider] = made
-    return made
