@@ -122,8 +122,8 @@ class Stage:
                 self.performance.see(None)
 
             def log_exception(self, *exc_info: Any) -> None:
-                # The method is left, and what is over is not made active again.
-                self.performance.see(self.server_span if self.finished_under is None else None)
+                # What is over is not made active again, but where it need not be closed it is so to the task's end.
+                self.performance.see(self.server_span, *([] if self.finished_under is None else [None]))
 
             @trace
             async def get(self, name: str) -> None:
