@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def test_a_program_finds_what_it_finds_without(tmp_path: Path, how: str) -> None
     assert run(tmp_path, *COMMAND, *how.split(), code=3) == run(tmp_path, *how.split(), code=3)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs can be interrupted, also where a shell has started the tests in the background, which ignore that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("program", "code"), [(FAILS, 1), (CALLED_OFF, -2), ("x =", 1)])
 def test_a_program_that_fails_ends_as_it_does_without(tmp_path: Path, program: str, code: int) -> None:
     (tmp_path / "fails.py").write_text(program)
